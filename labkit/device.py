@@ -1,0 +1,32 @@
+"""Where tensors live. Chosen once, at the edge; everything inside follows its input."""
+
+from __future__ import annotations
+
+import torch
+
+
+def choose(device: str) -> torch.device:
+    """The device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ValueError: the name is unknown to torch, or that device is not there.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({error}). "
+            'Use "auto", "cpu", or a device that torch reports as available.'
+        ) from error
+    return torch.device(device)
+
+
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh source of randomness on `device`: every draw in labkit takes one."""
+    return torch.Generator(device=device).manual_seed(seed)

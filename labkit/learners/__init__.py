@@ -1,0 +1,1 @@
+"""One method, one file. Each answers the question: what is θ'?"""

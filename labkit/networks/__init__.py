@@ -1,0 +1,1 @@
+"""Networks: f(x), and f(x, parameters) where the parameters may differ by task."""

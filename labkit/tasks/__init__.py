@@ -1,0 +1,1 @@
+"""p(T): one task distribution a file."""

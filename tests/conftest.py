@@ -1,0 +1,6 @@
+"""Shapes and types of every labkit signature are checked in every test."""
+
+from jaxtyping import install_import_hook
+
+with install_import_hook("labkit", "beartype.beartype"):
+    import labkit  # noqa: F401
