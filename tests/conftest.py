@@ -2,5 +2,4 @@
 
 from jaxtyping import install_import_hook
 
-with install_import_hook("labkit", "beartype.beartype"):
-    import labkit  # noqa: F401
+install_import_hook("labkit", "beartype.beartype")
