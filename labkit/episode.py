@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -66,9 +66,12 @@ class Episode:
             yield self[start : start + size]
 
     def to(self, device: torch.device | str) -> Episode:
-        return Episode(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Episode(
+            *(getattr(self, field.name).to(device) for field in fields(self))
+        )
 
 
+@runtime_checkable
 class TaskDistribution(Protocol):
     """p(T). Whatever can be sampled can be trained on and evaluated on."""
 

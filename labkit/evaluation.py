@@ -1,0 +1,116 @@
+"""What was reached: a mean over fresh tasks, with its uncertainty and its protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit import device as devices
+from labkit.episode import TaskDistribution
+from labkit.learners.learner import Learner, Normalisation
+from labkit.objective import Score, accuracy, task_losses
+from labkit.progress import Progress
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A score over `n_tasks` tasks drawn with `seed`.
+
+    `ci95` is the half-width of the normal 95% interval of the mean,
+    1.96 · s / √n with s the standard deviation between tasks: it says how well these
+    tasks measure this learner, not how much another training seed would change it.
+    """
+
+    mean: float
+    ci95: float
+    n_tasks: int
+    seed: int
+    normalisation: Normalisation
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ± {self.ci95:.2g}"
+
+    def percent(self) -> str:
+        """The same, for a score between 0 and 1: "98.1 ± 0.2%"."""
+        return f"{100 * self.mean:.1f} ± {100 * self.ci95:.1f}%"
+
+
+def evaluate(
+    learner: Learner,
+    tasks: TaskDistribution,
+    *,
+    score: Score = accuracy,
+    n_tasks: int = 600,
+    seed: int = 0,
+    tasks_per_batch: int = 10,
+    device: torch.device | None = None,
+) -> Evaluation:
+    """Mean score of an adapted learner over fresh tasks, with its 95% interval.
+
+    The same seed and `tasks_per_batch` give the same tasks for every learner, so two
+    learners can be compared task by task. The learner is put in evaluation mode, and
+    back as it was; its weights do not change. Memory does not grow with `n_tasks`.
+
+    device: where tasks are drawn; the device of the learner's parameters by default.
+
+    Raises:
+        ValueError: fewer than two tasks, of which no interval can be computed.
+    """
+    scores = task_scores(
+        learner,
+        tasks,
+        score=score,
+        n_tasks=n_tasks,
+        seed=seed,
+        tasks_per_batch=tasks_per_batch,
+        device=device,
+    )
+    return Evaluation(
+        mean=scores.mean().item(),
+        ci95=1.96 * scores.std().item() / n_tasks**0.5,
+        n_tasks=n_tasks,
+        seed=seed,
+        normalisation=learner.normalisation,
+    )
+
+
+def task_scores(
+    learner: Learner,
+    tasks: TaskDistribution,
+    *,
+    score: Score = accuracy,
+    n_tasks: int = 600,
+    seed: int = 0,
+    tasks_per_batch: int = 10,
+    device: torch.device | None = None,
+) -> Float[Tensor, " T"]:
+    """The score of every single task that `evaluate` averages, in double precision."""
+    if n_tasks < 2:
+        raise ValueError(
+            f"n_tasks={n_tasks}: an interval needs at least 2 tasks, and a "
+            "figure worth printing several hundred."
+        )
+    generator = devices.generator(seed, device or device_of(learner))
+    progress = Progress("evaluating", n_tasks)
+    was_training = learner.training
+    learner.eval()
+    scores: list[Tensor] = []
+    try:
+        with torch.no_grad():
+            for start in range(0, n_tasks, tasks_per_batch):
+                size = min(tasks_per_batch, n_tasks - start)
+                episode = tasks.sample(size, generator=generator)
+                scores.append(task_losses(learner, episode, score).double())
+                progress(start + size)
+    finally:
+        learner.train(was_training)
+    return torch.cat(scores)
+
+
+def device_of(learner: Learner) -> torch.device:
+    """Where the learner's parameters are; the CPU for one that has none."""
+    parameter = next(learner.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,0 +1,249 @@
+"""min_θ: gradient descent on the meta-objective, safe to interrupt and to repeat."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labkit import device as devices
+from labkit.episode import TaskDistribution
+from labkit.evaluation import device_of, task_scores
+from labkit.learners.learner import Learner
+from labkit.objective import Score, cross_entropy, meta_loss
+from labkit.progress import Progress
+
+Schedule = Callable[[int], float]
+"""step -> factor on the learning rate."""
+
+LOSSES_LOOKED_AT_EVERY = 50
+"""Steps between two looks at the loss: on a GPU each look waits for the device."""
+
+VALIDATION_SEED = 1_000_003
+"""Validation tasks are the same at every look, and not those of any training seed."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The training loss became NaN or infinite."""
+
+
+@dataclass
+class History:
+    """What happened: the loss of every step, and (step, loss) of every validation."""
+
+    losses: list[float] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def constant(step: int) -> float:
+    return 1.0
+
+
+def halving(every: int) -> Schedule:
+    """Halve the rate after each `every` steps, as Snell et al. (2017) do at 2,000."""
+    return lambda step: 0.5 ** (step // every)
+
+
+def cosine(steps: int) -> Schedule:
+    """From 1 to 0 over `steps` along half a cosine (Loshchilov and Hutter, 2017)."""
+    return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / steps, 1)))
+
+
+def meta_train(
+    learner: Learner,
+    tasks: TaskDistribution,
+    *,
+    steps: int,
+    loss: Score = cross_entropy,
+    tasks_per_step: int = 1,
+    seed: int = 0,
+    learning_rate: float = 1e-3,
+    schedule: Schedule = constant,
+    clip_norm: float | None = None,
+    validation: TaskDistribution | None = None,
+    validation_tasks: int = 200,
+    validate_every: int = 500,
+    patience: int | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 500,
+    autocast: torch.dtype | None = None,
+    label: str = "meta-training",
+) -> History:
+    """Minimise E_T[L_T(f_θ')] over θ with Adam, in place; returns what happened.
+
+    Each step draws `tasks_per_step` fresh tasks and descends on the mean of their query
+    losses. With `validation`, its loss on fixed tasks is measured every
+    `validate_every` steps; the weights of the best look are what the learner ends
+    with, and training stops after `patience` looks without improvement.
+
+    With `checkpoint`, the whole state is written there every `checkpoint_every` steps
+    and a later call with the same arguments goes on from it. On a CPU the weights it
+    ends with are those of an uninterrupted run, bit for bit.
+
+    clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
+    autocast: compute in this lower precision where torch judges it harmless.
+
+    Raises:
+        NonFiniteLossError: a loss was NaN or infinite; the checkpoint keeps the last
+            state whose losses were all finite.
+        ValueError: the checkpoint is of a training with other arguments.
+    """
+    device = device_of(learner)
+    optimizer = torch.optim.Adam(
+        learner.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda")
+    )
+    run = _Run(
+        arguments={
+            "steps": steps,
+            "tasks_per_step": tasks_per_step,
+            "seed": seed,
+            "learning_rate": learning_rate,
+            "clip_norm": clip_norm,
+            "parameters": sum(p.numel() for p in learner.parameters()),
+        },
+        learner=learner,
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, schedule),
+        generator=devices.generator(seed, device),
+    )
+    if checkpoint is not None and checkpoint.exists():
+        run.resume(checkpoint)
+
+    history, best = run.history, run.best
+    began = time.monotonic() - history.seconds
+    progress = Progress(label, steps)
+    recent: list[Tensor] = []
+    learner.train()
+    for done in range(run.steps_done + 1, steps + 1):
+        if patience is not None and best.looks_since >= patience:
+            break
+        episode = tasks.sample(tasks_per_step, generator=run.generator)
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            step_loss = meta_loss(learner, episode, loss)
+        optimizer.zero_grad(set_to_none=True)
+        step_loss.backward()
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), clip_norm)
+        optimizer.step()
+        run.scheduler.step()
+        recent.append(step_loss.detach())
+
+        validate_now = done % validate_every == 0 or done == steps
+        save_now = done % checkpoint_every == 0 or done == steps
+        if len(recent) == LOSSES_LOOKED_AT_EVERY or validate_now or save_now:
+            _look(recent, history, seed)
+            progress(done, f"loss {history.losses[-1]:.4f}")
+        if validation is not None and validate_now:
+            scores = task_scores(
+                learner,
+                validation,
+                score=loss,
+                n_tasks=validation_tasks,
+                seed=VALIDATION_SEED,
+            )
+            history.validation.append((done, scores.mean().item()))
+            best.look(history.validation[-1][1], learner)
+        if checkpoint is not None and save_now:
+            history.seconds = time.monotonic() - began
+            run.save(checkpoint, done)
+    history.seconds = time.monotonic() - began
+    if best.weights is not None:
+        learner.load_state_dict(best.weights)
+    return history
+
+
+@dataclass
+class _Best:
+    """The weights with the lowest validation loss, and how many looks ago that was."""
+
+    loss: float = math.inf
+    weights: dict[str, Tensor] | None = None
+    looks_since: int = 0
+
+    def look(self, loss: float, learner: Learner) -> None:
+        self.looks_since += 1
+        if loss < self.loss:
+            self.loss, self.looks_since = loss, 0
+            self.weights = copy.deepcopy(learner.state_dict())
+
+
+def _look(recent: list[Tensor], history: History, seed: int) -> None:
+    """Move the losses of the last steps into the history, refusing NaN and infinity."""
+    if not recent:
+        return
+    losses = torch.stack(recent).float().tolist()
+    for offset, value in enumerate(losses):
+        if not math.isfinite(value):
+            step = len(history.losses) + offset
+            raise NonFiniteLossError(
+                f"The training loss is {value} at step {step} (seed {seed}). Weights "
+                "from here on are useless; an existing checkpoint still holds finite "
+                "ones. Try a lower learning_rate, clip_norm=1.0, or full precision "
+                f"(autocast=None); steps={step + 1} with the same seed reproduces it."
+            )
+    history.losses.extend(losses)
+    recent.clear()
+
+
+@dataclass
+class _Run:
+    """All that the next step depends on, and how it is kept on disk."""
+
+    arguments: dict[str, Any]
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LambdaLR
+    generator: torch.Generator
+    history: History = field(default_factory=History)
+    best: _Best = field(default_factory=_Best)
+    steps_done: int = 0
+
+    def save(self, path: Path, steps_done: int) -> None:
+        """Write it so that an interruption leaves the old file or the new, whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".part")
+        torch.save(
+            {
+                "arguments": self.arguments,
+                "steps_done": steps_done,
+                "learner": self.learner.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "generator": self.generator.get_state(),
+                "history": vars(self.history),
+                "best": vars(self.best),
+            },
+            unfinished,
+        )
+        os.replace(unfinished, path)
+
+    def resume(self, path: Path) -> None:
+        """Put everything back as `save` found it, on the learner's device."""
+        state = torch.load(path, map_location=device_of(self.learner))
+        there = state["arguments"]
+        if there != self.arguments:
+            changed = ", ".join(
+                f"{name} {there.get(name)} -> {value}"
+                for name, value in self.arguments.items()
+                if there.get(name) != value
+            )
+            raise ValueError(
+                f"{path} belongs to a training with other arguments ({changed}). "
+                "Delete the file to start afresh, or give the arguments it has."
+            )
+        self.steps_done = state["steps_done"]
+        self.learner.load_state_dict(state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.generator.set_state(state["generator"].cpu())
+        vars(self.history).update(state["history"])
+        vars(self.best).update(state["best"])

@@ -1,0 +1,91 @@
+"""evaluate: an honest mean, with an interval that covers the truth 95% of the time."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from labkit.episode import Episode
+from labkit.evaluation import Evaluation, evaluate, task_scores
+from labkit.learners.learner import Learner
+from labkit.objective import accuracy, cross_entropy, squared_error
+
+
+@dataclass
+class Noise:
+    """Queries whose target is standard normal: predicting 0 has expected MSE 1."""
+
+    def sample(self, n_tasks, *, generator):
+        x = torch.zeros(n_tasks, 3, 1, device=generator.device)
+        y = torch.randn(n_tasks, 3, 1, generator=generator, device=generator.device)
+        return Episode(x, y, x, y)
+
+
+class Zero(Learner):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)  # would remember its input, were it training
+        self.modes = []
+
+    def adapt(self, support_x, support_y):
+        self.modes.append(self.training)
+
+    def predict(self, adapted, query_x):
+        return 0 * self.norm(query_x)
+
+
+def test_the_interval_covers_the_truth_about_95_times_in_100():
+    runs = [
+        evaluate(Zero(), Noise(), score=squared_error, n_tasks=100, seed=seed)
+        for seed in range(200)
+    ]
+    covered = sum(abs(run.mean - 1) <= run.ci95 for run in runs)
+    assert 180 <= covered <= 198
+
+
+def test_every_task_counts_once_whatever_the_batch():
+    scores = task_scores(
+        Zero(), Noise(), score=squared_error, n_tasks=25, tasks_per_batch=10
+    )
+    assert scores.shape == (25,)
+    assert scores.unique().numel() == 25
+
+
+def test_same_seed_same_tasks_another_seed_others():
+    first, second, other = (
+        evaluate(Zero(), Noise(), score=squared_error, seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == second
+    assert first.mean != other.mean
+
+
+def test_the_learner_is_evaluated_in_evaluation_mode_and_left_as_it_was():
+    learner = Zero()
+    learner.train()
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    evaluate(learner, Noise(), score=squared_error, n_tasks=10)
+    assert learner.modes == [False]
+    assert learner.training
+    for name, value in learner.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_one_task_has_no_interval():
+    with pytest.raises(ValueError, match="at least 2 tasks"):
+        evaluate(Zero(), Noise(), score=squared_error, n_tasks=1)
+
+
+def test_percent_reads_as_papers_print_it():
+    figure = Evaluation(0.98123, 0.00188, 600, 0, "inductive")
+    assert figure.percent() == "98.1 ± 0.2%"
+
+
+def test_scores_are_means_over_each_tasks_own_queries():
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 2.0]], [[2.0, 0.0], [2.0, 0.0]]])
+    target = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    assert accuracy(logits, target).tolist() == [1.0, 0.5]
+    right = torch.log1p(torch.exp(torch.tensor(-2.0)))
+    expected = torch.stack([right, right + 1])  # a wrong answer costs 2 nats more
+    torch.testing.assert_close(cross_entropy(logits, target), expected)
+    assert squared_error(logits, target).tolist() == [0.5, 1.5]

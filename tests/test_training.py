@@ -1,0 +1,146 @@
+"""meta_train: resumes bit for bit, stops on NaN, keeps the best weights."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from labkit.device import generator
+from labkit.episode import Episode
+from labkit.learners.learner import Learner
+from labkit.objective import squared_error
+from labkit.training import NonFiniteLossError, cosine, halving, meta_train
+
+
+@dataclass
+class Lines:
+    """y = a x with a slope per task; after `last` draws, y is not a number."""
+
+    last: int = 10**9
+
+    def sample(self, n_tasks, *, generator):
+        x = torch.randn(n_tasks, 8, 1, generator=generator)
+        y = x * torch.randn(n_tasks, 1, 1, generator=generator)
+        self.last -= 1
+        if self.last < 0:
+            y = y * torch.nan
+        return Episode(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
+
+
+class ScaledMean(Learner):
+    """Predicts θ · x · (mean of y/x over the support): right at θ = 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.zeros(1))
+
+    def adapt(self, support_x, support_y):
+        return (support_y / support_x).mean(dim=1, keepdim=True)
+
+    def predict(self, slope, query_x):
+        return self.theta * slope * query_x
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@dataclass
+class InterruptedLines(Lines):
+    def sample(self, n_tasks, *, generator):
+        self.last -= 1
+        if self.last < 0:
+            raise InterruptionError
+        return super().sample(n_tasks, generator=generator)
+
+
+def train(learner, tasks, **kwargs):
+    settings = {"steps": 60, "loss": squared_error, "learning_rate": 0.05, "seed": 3}
+    return meta_train(learner, tasks, **(settings | kwargs))
+
+
+def test_training_finds_the_minimum_of_the_meta_objective():
+    learner = ScaledMean()
+    history = train(learner, Lines(), steps=300)
+    assert learner.theta.item() == pytest.approx(1, abs=0.02)
+    assert history.losses[-1] < history.losses[0] / 100
+    assert len(history.losses) == 300
+
+
+@pytest.mark.parametrize("steps_before_interruption", [1, 19, 37, 59])
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, steps_before_interruption):
+    validated = {"validation": Lines(), "validate_every": 9, "schedule": cosine(60)}
+    whole = ScaledMean()
+    history = train(whole, Lines(), **validated)
+
+    kept = {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 7, **validated}
+    with pytest.raises(InterruptionError):
+        train(ScaledMean(), InterruptedLines(steps_before_interruption), **kept)
+    resumed = ScaledMean()
+    resumed_history = train(resumed, Lines(), **kept)
+
+    assert torch.equal(resumed.theta, whole.theta)
+    assert resumed_history.losses == history.losses
+    assert resumed_history.validation == history.validation
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first, second = ScaledMean(), ScaledMean()
+    train(first, Lines(), checkpoint=tmp_path / "run.pt")
+    train(second, InterruptedLines(0), checkpoint=tmp_path / "run.pt")
+    assert torch.equal(first.theta, second.theta)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    train(ScaledMean(), Lines(), checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"seed 3 -> 4.*Delete the file"):
+        train(ScaledMean(), Lines(), checkpoint=tmp_path / "run.pt", seed=4)
+
+
+def test_nan_stops_with_step_and_seed_and_spares_the_checkpoint(tmp_path):
+    path = tmp_path / "run.pt"
+    with pytest.raises(NonFiniteLossError, match=r"nan at step 23 \(seed 3\)"):
+        train(ScaledMean(), Lines(last=23), checkpoint=path, checkpoint_every=10)
+    kept = torch.load(path)
+    assert kept["steps_done"] == 20
+    assert torch.isfinite(kept["learner"]["theta"]).all()
+
+
+def test_validation_keeps_the_best_weights_and_stops_early():
+    learner = ScaledMean()
+    history = train(
+        learner,
+        Lines(),
+        steps=500,
+        learning_rate=2.0,  # overshoots: later weights are worse
+        validation=Lines(),
+        validate_every=5,
+        patience=4,
+    )
+    looks = [loss for _, loss in history.validation]
+    assert len(history.losses) < 500
+    assert looks.index(min(looks)) == len(looks) - 1 - 4
+
+
+def test_clipping_bounds_the_gradient_that_reaches_the_optimizer():
+    learner = ScaledMean()
+    train(learner, Lines(), steps=1, clip_norm=1e-3)
+    assert learner.theta.grad.norm() <= 1e-3 * (1 + 1e-6)
+
+
+def test_schedules():
+    assert [halving(10)(step) for step in (0, 9, 10, 25)] == [1, 1, 0.5, 0.25]
+    assert cosine(8)(0) == 1
+    assert cosine(8)(4) == pytest.approx(0.5)
+    assert cosine(8)(8) == cosine(8)(9) == pytest.approx(0)
+
+
+def test_training_draws_its_tasks_from_its_seed_alone():
+    torch.manual_seed(0)
+    first = train(ScaledMean(), Lines(), steps=5)
+    torch.manual_seed(1)
+    second = train(ScaledMean(), Lines(), steps=5)
+    assert first.losses == second.losses
+    tasks = Lines().sample(1, generator=generator(3))
+    assert first.losses[0] == tasks.query_y.square().mean().item()  # θ = 0 predicts 0
