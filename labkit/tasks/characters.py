@@ -6,8 +6,11 @@ N classes, permutes them, and draws K + Q different drawings of each.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -22,18 +25,205 @@ class CharacterSet:
 
     images: uint8, ink is 255 and paper 0; every class has the same number of drawings.
     alphabet: the index into `alphabets` of each class.
-    names: one a class, for instance "Greek/character07".
+    names: one a class, all different, for instance "Greek/character07". What follows
+        an "@" is the angle of a rotated copy, "Greek/character07@90"; what precedes it
+        is the *origin*. Selections and splits move all copies of an origin together, so
+        that no method of this class can put a character into one set and its rotation
+        into another.
+
+    Raises:
+        ValueError: the fields do not describe the same classes, or a name comes twice.
     """
 
     images: UInt8[Tensor, "classes drawings H W"]
-    alphabet: Int64[Tensor, "classes"]
+    alphabet: Int64[Tensor, " classes"]
     names: tuple[str, ...]
     alphabets: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.images) == len(self.alphabet) == len(self.names):
+            raise ValueError(
+                f"{len(self.images)} classes of images, {len(self.alphabet)} alphabet "
+                f"indices and {len(self.names)} names must be equally many."
+            )
+        repeated = [name for name, n in Counter(self.names).items() if n > 1]
+        if repeated:
+            raise ValueError(
+                f"{len(repeated)} names come more than once, first {repeated[0]!r}. A "
+                "class that is there twice could be drawn as two classes of one task. "
+                "Give each class its own name; of sets that share an alphabet, select "
+                "the alphabets to keep before you concatenate."
+            )
+
+    def __len__(self) -> int:
+        """The number of classes."""
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        _, drawings, height, width = self.images.shape
+        return (
+            f"CharacterSet({len(self)} classes of {len(self.alphabets)} alphabets, "
+            f"{drawings} drawings each, {height}×{width}, on {self.images.device})"
+        )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The characters as drawn, in order, each once however often it was rotated."""
+        return tuple(dict.fromkeys(map(_origin, self.names)))
 
     def to(self, device: torch.device | str) -> CharacterSet:
         return replace(
             self, images=self.images.to(device), alphabet=self.alphabet.to(device)
         )
+
+    def resize(self, size: int) -> CharacterSet:
+        """Every drawing at `size` × `size` pixels, by `area_resize`."""
+        images = [area_resize(drawings, size) for drawings in self.images]
+        return replace(self, images=torch.stack(images))
+
+    def select(self, alphabets: Collection[str]) -> CharacterSet:
+        """The classes of these alphabets, in the order they have here.
+
+        Raises:
+            ValueError: an alphabet is not in this set.
+        """
+        known = sorted({_origin(name) for name in self.alphabets})
+        for name in alphabets:
+            if name not in known:
+                raise ValueError(
+                    f"There is no alphabet {name!r} here. "
+                    f"There are {len(known)}: {', '.join(known)}."
+                )
+        chosen = [_origin(name) in alphabets for name in self.alphabets]
+        classes = enumerate(self.alphabet.tolist())
+        return self._subset([i for i, alphabet in classes if chosen[alphabet]])
+
+    def split(
+        self, *counts: int, generator: torch.Generator
+    ) -> tuple[CharacterSet, ...]:
+        """Sets that share no character, of `counts` characters each, drawn at random.
+
+        A character counts once and takes all its rotations with it.
+
+        Raises:
+            ValueError: the counts do not add up to the number of characters.
+        """
+        origins = self.origins
+        if sum(counts) != len(origins) or min(counts) < 1:
+            raise ValueError(
+                f"A split into {' + '.join(map(str, counts))} = {sum(counts)} must use "
+                f"each of the {len(origins)} characters, and no part may be empty."
+            )
+        order = torch.randperm(
+            len(origins), generator=generator, device=generator.device
+        )
+        shuffled = iter([origins[i] for i in order.tolist()])
+        return tuple(self.of_origins(set(islice(shuffled, n))) for n in counts)
+
+    def with_rotations(self) -> CharacterSet:
+        """Each class, and its drawings turned by 90°, 180° and 270° as further classes.
+
+        Angles are counter-clockwise. An alphabet turned is an alphabet of its own too,
+        "Greek@90", so that a task within an alphabet never asks to tell a character
+        from its rotation, which for an O nobody could. (Vinyals et al. 2016, section
+        4.1.1, augment Omniglot in this way.)
+
+        Raises:
+            ValueError: there are rotations in this set already.
+        """
+        if any("@" in name for name in self.names):
+            raise ValueError(
+                "This set holds rotations already; rotating them again would repeat "
+                "classes. Call with_rotations once, on the characters as drawn."
+            )
+        turned = [
+            CharacterSet(
+                self.images.rot90(angle // 90, (-2, -1)),
+                self.alphabet,
+                tuple(f"{name}@{angle}" for name in self.names),
+                tuple(f"{name}@{angle}" for name in self.alphabets),
+            )
+            for angle in (90, 180, 270)
+        ]
+        return concatenate(self, *turned)
+
+    def of_origins(self, origins: Collection[str]) -> CharacterSet:
+        """The classes of these characters and of their rotations, in their order here.
+
+        Raises:
+            ValueError: a character is not in this set.
+        """
+        missing = sorted(set(origins) - set(self.origins))
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of the {len(origins)} characters asked for are not "
+                f"among the {len(self.origins)} here, first {missing[0]!r}."
+            )
+        names = enumerate(self.names)
+        return self._subset([i for i, name in names if _origin(name) in origins])
+
+    def _subset(self, classes: list[int]) -> CharacterSet:
+        """These classes, and of the alphabets only those that they use."""
+        index = torch.tensor(classes, dtype=torch.int64, device=self.images.device)
+        used, alphabet = self.alphabet[index].unique(return_inverse=True)
+        return CharacterSet(
+            self.images[index],
+            alphabet,
+            tuple(self.names[i] for i in classes),
+            tuple(self.alphabets[a] for a in used.tolist()),
+        )
+
+
+def concatenate(*sets: CharacterSet) -> CharacterSet:
+    """All classes of all sets; alphabets of the same name become one.
+
+    Raises:
+        ValueError: the sets share a class, or differ in drawings a class or image size.
+    """
+    shapes = {tuple(characters.images.shape[1:]) for characters in sets}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"The sets hold [drawings, H, W] of {sorted(shapes)}: they must agree. "
+            "Use resize to bring all to one image size."
+        )
+    alphabets = tuple(dict.fromkeys(name for s in sets for name in s.alphabets))
+    index = [
+        torch.tensor([alphabets.index(name) for name in s.alphabets]).to(s.alphabet)[
+            s.alphabet
+        ]
+        for s in sets
+    ]
+    return CharacterSet(
+        torch.cat([s.images for s in sets]),
+        torch.cat(index),
+        tuple(name for s in sets for name in s.names),
+        alphabets,
+    )
+
+
+def area_resize(
+    images: UInt8[Tensor, "*batch H W"], size: int
+) -> UInt8[Tensor, "*batch {size} {size}"]:
+    """Each new pixel is the mean of the area it covers, fractions of pixels included.
+
+    The mean of the ink is thus the same at every size, up to rounding to a byte.
+    """
+    across, down = (_coverage(n, size, images.device) for n in images.shape[:-3:-1])
+    return (down @ images.to(torch.float32) @ across.T).round().to(torch.uint8)
+
+
+def _coverage(old: int, new: int, device: torch.device) -> Float[Tensor, "{new} {old}"]:
+    """Row i: the part of new pixel i that each old pixel fills. Rows add up to 1."""
+    edge = torch.arange(new + 1, device=device) * (old / new)
+    pixel = torch.arange(old, device=device)
+    overlap = torch.minimum(edge[1:, None], pixel + 1) - torch.maximum(
+        edge[:-1, None], pixel
+    )
+    return overlap.clamp(min=0) * (new / old)
+
+
+def _origin(name: str) -> str:
+    return name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -69,12 +259,9 @@ class FewShot:
         classes, drawings = self.characters.images.shape[:2]
         if self.shot + self.query > drawings:
             raise ValueError(
-                f"shot={self.shot} and query={self.query} need {self.shot + self.query} "
-                f"different drawings of each class, and there are {drawings}. "
-                f"Use query={drawings - self.shot} or fewer."
-                if self.shot < drawings
-                else f"shot={self.shot} leaves no drawing to ask about: there are "
-                f"{drawings} of each class. Use shot={drawings - 1} or fewer."
+                f"shot={self.shot} and query={self.query} need "
+                f"{self.shot + self.query} different drawings of each class, and there "
+                f"are {drawings}. Use fewer, or characters with more drawings."
             )
         if self.way > classes:
             raise ValueError(
@@ -92,14 +279,15 @@ class FewShot:
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
         """Draw tasks. No loop over them, and no copy off the device.
 
-        The first k of a random order are k distinct things, each as likely as any other:
-        a row of random keys a task, and the places of its k largest.
+        The places of the k largest of n random keys are k different numbers below n, in
+        an order in which every one is as likely: one row of keys draws for one task.
 
         Raises:
             ValueError: the characters are not on the generator's device.
         """
         device = self.characters.images.device
-        if device != generator.device:
+        # An empty tensor, because "cuda" and "cuda:0" are one device and not equal.
+        if device != torch.empty(0, device=generator.device).device:
             raise ValueError(
                 f"the characters are on {device} and the generator on "
                 f"{generator.device}. Move the characters once, with "
@@ -137,7 +325,7 @@ class FewShot:
         return chosen.to(torch.float32).div_(255).view(len(row), -1, 1, *size)
 
     @cached_property
-    def _pools(self) -> tuple[Int64[Tensor, "pools largest"], Int64[Tensor, "pools"]]:
+    def _pools(self) -> tuple[Int64[Tensor, "pools largest"], Int64[Tensor, " pools"]]:
         """The classes a task may be drawn from, a row a pool, and each pool's size.
 
         One pool of all classes, or one for each alphabet that is large enough. Rows are
