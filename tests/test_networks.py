@@ -1,4 +1,4 @@
-"""Networks are functions of (parameters, x), with one set for all tasks or one a task."""
+"""A network is a function of (parameters, x): one set for all tasks, or one a task."""
 
 import pytest
 import torch

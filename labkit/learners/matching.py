@@ -1,0 +1,78 @@
+"""Matching Networks (Vinyals et al. 2016): θ' is the labelled support itself.
+
+    p(y | x̂, S) = Σ_i a(x̂, x_i) y_i                                       (eq. 1)
+    a(x̂, x_i) = softmax over i of s(f(x̂), g(x_i))                         (§2.1.1)
+
+f and g are one network; the fully conditional ones are in `matching_fce`. Similarity s:
+the cosine times a learned scale, where the paper's has none, or minus the squared
+Euclidean distance (`Similarity`). Loss: the cross-entropy, averaged over the queries.
+Normalisation: as in `protonet`, by the batch of each side in training and by running
+statistics in evaluation (inductive), unless the network keeps none (transductive).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.learners.distances import Distance, Similarity
+from labkit.learners.learner import Learner
+from labkit.networks.network import Network
+
+
+class LabelledSupport(NamedTuple):
+    """θ': the embedded support examples and their labels."""
+
+    embeddings: Float[Tensor, "T S D"]
+    labels: Float[Tensor, "T S C"]
+
+
+class MatchingNet(Learner):
+    """Classify by attention over the labelled support examples.
+
+    With one example a class, softmax over examples is softmax over classes, and the
+    predictions are those of `ProtoNet` with the same network and distance.
+    """
+
+    def __init__(self, network: Network, distance: Distance = "cosine") -> None:
+        super().__init__()
+        self.network = network
+        self.similarity = Similarity(distance)
+        if network.uses_batch_statistics:
+            self.normalisation = "transductive"
+
+    def adapt(
+        self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
+    ) -> Any:
+        return LabelledSupport(self.network(support_x), support_y)
+
+    def attention(
+        self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
+    ) -> Float[Tensor, "T Q S"]:
+        """The logarithm of a(x̂, x_i); its exponentials sum to 1 over the support."""
+        similarity = self.similarity(self.network(query_x), adapted.embeddings)
+        return similarity.log_softmax(-1)
+
+    def predict(
+        self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
+    ) -> Float[Tensor, "T Q C"]:
+        """Log-probabilities: the logarithm of eq. 1."""
+        return log_of_attended_labels(self.attention(adapted, query_x), adapted.labels)
+
+
+def log_of_attended_labels(
+    log_attention: Float[Tensor, "T Q S"], labels: Float[Tensor, "T S C"]
+) -> Float[Tensor, "T Q C"]:
+    """log Σ_i a_i y_i, computed without leaving the logarithms.
+
+    An attention too small for a floating-point number still has a logarithm, so that
+    a confident mistake has a finite loss and a gradient. Where the support holds no
+    example of a class, its probability is 0 and its logarithm the lowest finite number.
+    """
+    lowest = torch.finfo(log_attention.dtype).min
+    log_labels = labels.log().clamp_min(lowest)
+    terms = log_attention.unsqueeze(-1) + log_labels.unsqueeze(1)
+    return terms.clamp_min(lowest).logsumexp(2)
