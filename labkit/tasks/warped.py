@@ -1,0 +1,52 @@
+"""The same tasks drawn by shakier hands: every image is moved, turned and stretched.
+
+A learner that trains on few real drawings would otherwise remember them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from labkit.episode import Episode, TaskDistribution
+
+
+@dataclass(frozen=True)
+class Warped:
+    """Applies to each image of an episode an affine map of its own.
+
+    linear: standard deviation of the four entries of the map's matrix about the
+        identity; it turns, scales and slants.
+    shift: standard deviation of the translation, as a fraction of the image's side.
+    """
+
+    tasks: TaskDistribution
+    linear: float = 0.1
+    shift: float = 0.04
+
+    def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        episode = self.tasks.sample(n_tasks, generator=generator)
+        return Episode(
+            self._warp(episode.support_x, generator),
+            episode.support_y,
+            self._warp(episode.query_x, generator),
+            episode.query_y,
+        )
+
+    def _warp(
+        self, images: Float[Tensor, "T B 1 H W"], generator: torch.Generator
+    ) -> Float[Tensor, "T B 1 H W"]:
+        flat = images.flatten(0, 1)
+        maps = torch.randn(
+            len(flat), 2, 3, generator=generator, device=generator.device
+        )
+        maps[..., :2] *= self.linear
+        maps[..., 2] *= 2 * self.shift  # torch measures positions from −1 to 1
+        maps += torch.eye(2, 3, device=generator.device)
+        grid = F.affine_grid(maps, list(flat.shape), align_corners=False)
+        warped = F.grid_sample(flat, grid, align_corners=False)
+        return warped.view(images.shape)

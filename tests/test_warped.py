@@ -1,0 +1,47 @@
+"""Warped tasks: other pixels, the same task."""
+
+import torch
+
+from labkit.device import generator
+from labkit.episode import Episode
+from labkit.tasks.warped import Warped
+
+
+class Dots:
+    """Every image is one dot in the middle."""
+
+    def sample(self, n_tasks, *, generator):
+        x = torch.zeros(n_tasks, 400, 1, 21, 21, device=generator.device)
+        x[..., 10, 10] = 1
+        y = torch.ones(n_tasks, 400, 1, device=generator.device)
+        return Episode(x, y, x, y)
+
+
+def position(images):
+    """Centre of mass, in fractions of the side from the middle."""
+    axis = (torch.arange(21) - 10) / 21
+    mass = images.sum((-1, -2))
+    down = (images * axis[:, None]).sum((-1, -2)) / mass
+    right = (images * axis).sum((-1, -2)) / mass
+    return torch.stack([right, down], -1)
+
+
+def test_no_strength_is_no_change():
+    plain = Dots().sample(2, generator=generator(0))
+    same = Warped(Dots(), linear=0, shift=0).sample(2, generator=generator(0))
+    torch.testing.assert_close(same.support_x, plain.support_x)
+
+
+def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
+    episode = Warped(Dots(), linear=0, shift=0.1).sample(2, generator=generator(0))
+    spread = position(episode.support_x).flatten(0, -2).std(0)
+    torch.testing.assert_close(spread, torch.full((2,), 0.1), atol=0.01, rtol=0)
+
+
+def test_every_image_has_a_map_of_its_own_and_labels_stay():
+    plain = Dots().sample(2, generator=generator(0))
+    episode = Warped(Dots()).sample(2, generator=generator(0))
+    flat = episode.support_x.flatten(0, 1).flatten(1)
+    assert flat.unique(dim=0).shape[0] > 790
+    assert not torch.equal(episode.support_x, episode.query_x)
+    assert torch.equal(episode.support_y, plain.support_y)
