@@ -28,12 +28,12 @@ def position(images):
 
 def test_no_strength_is_no_change():
     plain = Dots().sample(2, generator=generator(0))
-    same = Warped(Dots(), linear=0, shift=0).sample(2, generator=generator(0))
+    same = Warped(Dots(), linear=0.0, shift=0.0).sample(2, generator=generator(0))
     torch.testing.assert_close(same.support_x, plain.support_x)
 
 
 def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
-    episode = Warped(Dots(), linear=0, shift=0.1).sample(2, generator=generator(0))
+    episode = Warped(Dots(), linear=0.0, shift=0.1).sample(2, generator=generator(0))
     spread = position(episode.support_x).flatten(0, -2).std(0)
     torch.testing.assert_close(spread, torch.full((2,), 0.1), atol=0.01, rtol=0)
 
