@@ -12,6 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from labkit.progress import Progress
 
@@ -125,10 +126,12 @@ def _verify(path: Path, file: DataFile) -> None:
 
 
 def _download(file: DataFile, path: Path) -> None:
-    with (
-        urllib.request.urlopen(file.url, timeout=30) as answer,
-        path.open("wb") as part,
-    ):
+    try:
+        answer = urllib.request.urlopen(file.url, timeout=30)
+    except HTTPError as refusal:
+        refusal.close()  # It is an open connection too.
+        raise
+    with answer, path.open("wb") as part:
         size = int(answer.headers.get("Content-Length", 0))
         progress = Progress(f"{file.name}, bytes", size)
         while chunk := answer.read(CHUNK):
