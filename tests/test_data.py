@@ -4,11 +4,13 @@ import hashlib
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from labkit import data
 from labkit.data import DamagedData, DataFile, MissingData
+from labkit.tasks import omniglot
 
 CONTENT = bytes(range(256)) * 1024
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -134,3 +136,12 @@ def test_a_folder_is_the_one_asked_for_else_the_named_one_else_ours(
     assert file("").path() == tmp_path / "named" / "a.zip"
     monkeypatch.delenv("LABKIT_DATA")
     assert file("").path().parts[-3:] == ("data", "omniglot", "a.zip")
+
+
+def test_the_readme_of_the_data_names_every_file_with_its_checksums():
+    readme = (Path(__file__).parents[1] / "data" / "README.md").read_text()
+    for part, published in omniglot.FILES.items():
+        (row,) = [row for row in readme.splitlines() if row.startswith(f"| `{part}`")]
+        assert published.name in row
+        for kind, value in published.checksums.items():
+            assert f"{kind.replace('_', ' ')} `{value}`" in row

@@ -231,13 +231,9 @@ def vinyals_split(
             f"{len(characters)}. Concatenate background and evaluation, and rotate "
             "after the split."
         )
-    alphabet_of = {name: name.partition("/")[0] for name in characters.names}
-    test = {name for name in characters.names if alphabet_of[name] in VINYALS_TEST}
-    test.update(VINYALS_TEST_GURMUKHI)
-    validation = {
-        name for name in characters.names if alphabet_of[name] in VINYALS_VALIDATION
-    }
-    train = set(characters.names) - test - validation
+    validation = set(characters.select(VINYALS_VALIDATION).names)
+    test = {*characters.select(VINYALS_TEST).names, *VINYALS_TEST_GURMUKHI}
+    train = set(characters.names) - validation - test
     return (
         characters.of_origins(train),
         characters.of_origins(validation),
