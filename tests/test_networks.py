@@ -7,6 +7,11 @@ from torch.nn import functional as F
 
 from labkit.device import generator
 from labkit.networks.conv4 import Conv4
+from labkit.networks.conv_block import (
+    conv_block,
+    conv_block_with_moments,
+    plain_conv_block,
+)
 from labkit.networks.mlp import MLP
 
 WIDTH, SIZE = 5, 18
@@ -51,6 +56,49 @@ def test_conv4_is_the_textbook_network_in_training_and_evaluation():
     torch.testing.assert_close(network(x), textbook(x))
     network(x + 1), textbook(x + 1)
     torch.testing.assert_close(network.eval()(x), textbook.eval()(x))
+
+
+def block_arguments(groups, inputs, seed=0):
+    def draw(*shape):
+        source = generator(seed + len(shape) + shape[0])
+        return torch.randn(shape, generator=source, dtype=torch.float64)
+
+    x, weight = draw(3, groups * inputs, 7, 6), draw(groups * WIDTH, inputs, 3, 3)
+    scale, shift = draw(groups * WIDTH), draw(groups * WIDTH, 1).squeeze(1)
+    assert (scale < 0).any() and (scale > 0).any()
+    return tuple(value.requires_grad_() for value in (x, weight, scale, shift))
+
+
+@pytest.mark.parametrize(("groups", "inputs"), [(1, 1), (1, 4), (2, 1), (2, 4)])
+def test_the_fast_block_and_its_plain_twin_agree_to_the_second_derivative(
+    groups, inputs
+):
+    arguments = block_arguments(groups, inputs)
+    results = []
+    for block in (plain_conv_block, conv_block):
+        out, (mean, var) = block(*arguments, groups)
+        total = (out.sin().sum() + (mean * var).sum()).square()
+        first = torch.autograd.grad(total, arguments, create_graph=True)
+        change = sum(gradient.cos().sum() for gradient in first)
+        second = torch.autograd.grad(change, arguments)
+        results.append((out, mean, var, *first, *second))
+    torch.testing.assert_close(results[1], results[0])
+
+
+def test_a_block_with_the_moments_of_its_input_is_the_block():
+    arguments = block_arguments(1, 4)
+    out, moments = conv_block(*arguments)
+    torch.testing.assert_close(conv_block_with_moments(*arguments, moments), out)
+
+
+def test_statistics_measured_on_one_batch_normalise_another():
+    network, x, other = conv4(track_running_stats=False), images(6), images(2, seed=1)
+    p = dict(network.named_parameters())
+    with_given = p | network.batch_statistics(x, p)
+    torch.testing.assert_close(network(x, with_given), network(x))
+    torch.testing.assert_close(
+        network(other, with_given)[:1], network(other[:1], with_given)
+    )
 
 
 def test_conv4_64_has_the_published_size():

@@ -39,6 +39,13 @@ class Network(nn.Module):
         """A fresh draw of all parameters, one for each task if T is given."""
         raise NotImplementedError
 
+    def batch_statistics(
+        self, x: Float[Tensor, "..."], parameters: Parameters
+    ) -> dict[str, Tensor]:
+        """What its normalisation measures on x, as further entries of `parameters`:
+        with them the network normalises other inputs as it did x."""
+        return {}
+
     def register(self, parameters: Parameters) -> None:
         """Make these the network's own parameters."""
         for name, value in parameters.items():
