@@ -1,0 +1,148 @@
+"""What holds for every chapter as committed. `make test` also runs nbval over them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from labkit.notebooks import PROFILES, by_profile
+from tools import chapters
+
+PATHS = chapters.find([])
+every_chapter = pytest.mark.parametrize("path", PATHS, ids=[p.stem for p in PATHS])
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path: Path) -> list[NotebookNode]:
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def stored_text(path: Path) -> str:
+    """All that the outputs of a notebook say in words."""
+    found = []
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            found.append(output.get("text", ""))
+            data = output.get("data", {})
+            found += [data.get(kind, "") for kind in ("text/plain", "text/html")]
+    return "\n".join(found)
+
+
+@every_chapter
+def test_script_and_notebook_hold_the_same_text(path: Path) -> None:
+    script = path.with_suffix(".py").read_text(encoding="utf-8")
+    assert chapters.script_of(read(path)) == script, "To mend it: make sync"
+
+
+@every_chapter
+def test_everything_but_the_outputs_follows_from_the_text(path: Path) -> None:
+    notebook = read(path)
+    nbformat.validate(notebook)
+    normalised = copy.deepcopy(notebook)
+    chapters.normalise(normalised)
+    assert normalised == notebook, "To mend it: make sync"
+
+
+@every_chapter
+def test_one_cell_holds_the_three_parameters(path: Path) -> None:
+    cells = code_cells(path)
+    if not cells:
+        pytest.skip("a chapter of prose")
+    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    values = {
+        statement.targets[0].id: ast.literal_eval(statement.value)
+        for statement in ast.parse(tagged[0].source).body
+    }
+    assert values == {"seed": 0, "device": "auto", "profile": "book"}
+
+
+@every_chapter
+def test_code_comes_in_pieces_that_fit_the_eye(path: Path) -> None:
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
+    assert max(lengths, default=0) <= 25
+    assert sum(lengths) <= 250
+
+
+@every_chapter
+def test_was_executed_from_top_to_bottom(path: Path) -> None:
+    counts = [cell.execution_count for cell in code_cells(path)]
+    remedy = f"To mend it: make execute CHAPTER={path.stem}"
+    assert counts == list(range(1, len(counts) + 1)), remedy
+
+
+@every_chapter
+def test_stores_no_error_and_no_warning(path: Path) -> None:
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
+
+
+@every_chapter
+def test_outputs_name_no_address_and_no_folder_of_a_machine(path: Path) -> None:
+    found = re.findall(
+        r"0x[0-9a-f]{6,}|/(?:home|root|tmp|Users|work)/", stored_text(path)
+    )
+    assert not found
+
+
+@every_chapter
+def test_runs_small_with_another_seed_from_another_folder(
+    path: Path, tmp_path: Path
+) -> None:
+    before = {
+        file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()
+    }
+    outcome = chapters.run(
+        path,
+        {"profile": "smoke", "seed": 1},
+        output_folder=tmp_path / "runs",
+        working_directory=tmp_path,
+    )
+    assert not outcome.failure
+    after = {
+        file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()
+    }
+    assert after == before
+
+
+def test_the_pair_check_agrees_with_jupytext_itself(tmp_path: Path) -> None:
+    script = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n'
+    (tmp_path / "01_a.py").write_text(script, encoding="utf-8")
+    chapters.sync(tmp_path / "01_a.ipynb")
+    settings = chapters.ROOT / "jupytext.toml"
+    (tmp_path / "jupytext.toml").write_bytes(settings.read_bytes())
+    convert = "01_a.ipynb --to py:percent --output converted.py".split()
+    subprocess.run(
+        [sys.executable, "-m", "jupytext", *convert],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "converted.py").read_bytes() == (
+        tmp_path / "01_a.py"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("profile", "value"), list(zip(PROFILES, (1, 2, 3), strict=True))
+)
+def test_a_profile_chooses_its_value(profile: str, value: int) -> None:
+    assert by_profile(profile, smoke=1, book=2, paper=3) == value
+
+
+def test_an_unknown_profile_names_the_known() -> None:
+    with pytest.raises(ValueError, match=r"'fast' is unknown.*smoke, book, paper"):
+        by_profile("fast", smoke=1, book=2, paper=3)
