@@ -124,7 +124,7 @@ def test_the_pair_check_agrees_with_jupytext_itself(tmp_path: Path) -> None:
     chapters.sync(tmp_path / "01_a.ipynb")
     settings = chapters.ROOT / "jupytext.toml"
     (tmp_path / "jupytext.toml").write_bytes(settings.read_bytes())
-    convert = "01_a.ipynb --to py:percent --output converted.py".split()
+    convert = ["01_a.ipynb", "--to", "py:percent", "--output", "converted.py"]
     subprocess.run(
         [sys.executable, "-m", "jupytext", *convert],
         cwd=tmp_path,
