@@ -41,11 +41,8 @@ class ProtoNet(Learner):
         self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
     ) -> Float[Tensor, "T C D"]:
         """The prototypes: eq. 1."""
-        if not self.training and bool((support_y.sum(1) == 0).any()):
-            raise ValueError(
-                "A class of this task has no support example, so it has no prototype. "
-                "Sample at least one example a class, or drop the class's column."
-            )
+        if not self.training:
+            require_support(support_y)
         return class_means(self.network(support_x), support_y)
 
     def predict(
@@ -60,3 +57,12 @@ def class_means(
 ) -> Float[Tensor, "T C D"]:
     """The mean of each class's features; with soft targets the weighted mean."""
     return targets.mT @ features / targets.sum(1).unsqueeze(-1)
+
+
+def require_support(targets: Float[Tensor, "T S C"]) -> None:
+    """Raise ValueError if a class has no example. Looking waits for the device."""
+    if bool((targets.sum(1) == 0).any()):
+        raise ValueError(
+            "A class of this task has no support example, so its features have no "
+            "mean. Sample at least one example a class, or drop the class's column."
+        )

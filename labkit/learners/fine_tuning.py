@@ -1,0 +1,81 @@
+"""Fine-tuning: θ' is found by gradient descent on the support set from an unlearned θ.
+
+    θ' = θ_0 after `steps` steps of θ ← θ − rate · ∇θ L_T(θ) on the support set
+
+The baseline to ask of every meta-learner: what does a network learn from K examples
+with no other task to learn from? θ_0 is a fresh random draw for every task, or, with
+`from_scratch=False`, the network's own parameters, for instance pretrained ones.
+Normalisation: inductive. While a network that uses batch statistics trains, they are
+those of the support set; the last of them become part of θ' and normalise the queries.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.device import generator
+from labkit.learners.inner_loop import gradient_steps
+from labkit.learners.learner import Learner
+from labkit.networks.network import Network
+from labkit.objective import Score
+
+
+class FineTuning(Learner):
+    """Train the network on each task's support set, all tasks side by side.
+
+    network: from x to the C numbers predicted; its own parameters are never changed.
+    loss: of a task's support predictions, one number a task.
+    seed: of the random draws. A batch of T tasks has T different ones, and the same
+        ones as every other batch of T.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        loss: Score,
+        steps: int,
+        rate: float,
+        from_scratch: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.steps, self.rate = steps, rate
+        self.from_scratch, self.seed = from_scratch, seed
+
+    def adapt(
+        self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
+    ) -> dict[str, Tensor]:
+        """One trained set of parameters a task, with the support's batch statistics."""
+        T = support_x.shape[0]
+        own = dict(self.network.named_parameters())
+        if self.from_scratch:
+            source = generator(self.seed, support_x.device)
+            start = self.network.initial_parameters(T, generator=source)
+        else:
+            start = {name: value.expand(T, *value.shape) for name, value in own.items()}
+        tuned = gradient_steps(
+            self.network,
+            {
+                name: v.detach().to(own[name]).requires_grad_()
+                for name, v in start.items()
+            },
+            support_x,
+            support_y,
+            loss=self.loss,
+            steps=self.steps,
+            rate=self.rate,
+            second_order=False,
+        )
+        tuned = {name: value.detach() for name, value in tuned.items()}
+        if self.network.uses_batch_statistics:
+            tuned |= self.network.batch_statistics(support_x, tuned)
+        return tuned
+
+    def predict(
+        self, adapted: dict[str, Tensor], query_x: Float[Tensor, "T Q ..."]
+    ) -> Float[Tensor, "T Q C"]:
+        return self.network(query_x, adapted)
