@@ -4,9 +4,10 @@
 # it, comes from requirements.lock into .venv, which every command below makes when
 # it is missing or older than the lock.
 
-PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python,$(shell \
-	$(name) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
-	2>/dev/null && echo $(name))))
+SUITABLE := -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))'
+NAMES := python3.11 python3 python3.12 python3.13 python
+PYTHON ?= $(firstword $(foreach name,$(NAMES),\
+	$(shell $(name) $(SUITABLE) 2>/dev/null && echo $(name))))
 
 # The stamp of a finished installation is named after what was installed and where, so
 # neither file times nor a folder that has moved can pass off another environment.
@@ -24,10 +25,10 @@ help:  ## this list
 	@echo '  PROFILE=smoke           for run: smoke (seconds), book or paper (a GPU)'
 	@echo '  SEED=1 DEVICE=cpu       for run: the other two parameters of every chapter'
 
-$(READY): requirements.lock
-	@test -n "$(PYTHON)" || { \
-		echo 'No Python 3.11 or newer with venv was found. Install one (on Debian and' \
-		'Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python'; \
+$(READY):
+	@"$(PYTHON)" $(SUITABLE) 2>/dev/null || { \
+		echo 'Python 3.11 or newer with venv is needed. Install it (on Debian and Ubuntu:'; \
+		echo 'apt install python3 python3-venv) or name it: make PYTHON=/path/to/python'; \
 		exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
 	$(RUN) pip install --disable-pip-version-check -r requirements.lock
