@@ -188,3 +188,23 @@ def _commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def table(experiments: list[Record]) -> str:
+    """Markdown: one row a figure, ours beside the published one."""
+    rows = [
+        "| experiment | tasks | accuracy | evaluated on | normalisation | published |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for record in experiments:
+        for figure in record.figures:
+            published = (
+                f"{100 * figure.published.value:.1f}% ({figure.published.source})"
+                if figure.published
+                else "–"
+            )
+            rows.append(
+                f"| {record.experiment} | {figure.tasks} | {figure.percent()} "
+                f"| {figure.n_tasks:,} tasks | {figure.normalisation} | {published} |"
+            )
+    return "\n".join(rows)

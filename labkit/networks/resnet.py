@@ -1,8 +1,8 @@
 """A small residual network for drawings of 48 pixels a side.
 
 Residual blocks as in He et al. (2016), the shape of their figure 2, one for each of
-three resolutions. Beside Conv4 it sees finer strokes (48 pixels for 28) at about twice
-the cost, because a stem of stride 2 and a pooling come before the blocks.
+three resolutions. It sees finer strokes than Conv4 (48 pixels for 28) and costs no more
+time, because a stem of stride 2 and a pooling come before the blocks.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from labkit.networks.network import Network, Parameters
 
 
 class ResNet(Network):
-    """[..., 1, size, size] → [..., 256], the mean over positions of the last block.
+    """[..., 1, size, size] → [..., 128], the mean over positions of the last block.
 
     Normalisation: batch statistics in training mode, running ones in evaluation mode.
     Parameters given to `forward` are one set for all tasks.
     """
 
     def __init__(
-        self, *, stem: int = 32, widths: tuple[int, ...] = (64, 128, 256), seed: int = 0
+        self, *, stem: int = 16, widths: tuple[int, ...] = (32, 64, 128), seed: int = 0
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, stem, 5, stride=2, padding=2, bias=False)

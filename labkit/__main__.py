@@ -1,0 +1,112 @@
+"""`python -m labkit`: long trainings, their figures, and data.
+
+python -m labkit list                      the experiments there are
+python -m labkit train NAME...             run them; 'omniglot-*' names a family
+python -m labkit table NAME...             their recorded figures as Markdown
+python -m labkit data omniglot PART...     download parts of Omniglot, checked
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from fnmatch import fnmatch
+
+from labkit import device, records
+from labkit.data import DamagedData, MissingData
+from labkit.experiments import EXPERIMENTS, find
+from labkit.experiments.experiment import run
+from labkit.tasks import omniglot
+from labkit.training import NonFiniteLossError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (
+        MissingData,
+        DamagedData,
+        FileNotFoundError,
+        NonFiniteLossError,
+        ValueError,
+    ) as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nlabkit: interrupted. The same command goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m labkit")
+    commands = parser.add_subparsers(required=True)
+
+    listing = commands.add_parser("list", help="the experiments there are")
+    listing.set_defaults(command=_list)
+
+    train = commands.add_parser("train", help="run experiments and record them")
+    train.add_argument("names", nargs="+", metavar="NAME")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto")
+    train.add_argument(
+        "--smoke", action="store_true", help="two steps, nothing kept: does it run?"
+    )
+    train.set_defaults(command=_train)
+
+    table = commands.add_parser("table", help="recorded figures as Markdown")
+    table.add_argument("names", nargs="+", metavar="NAME")
+    table.set_defaults(command=_table)
+
+    data = commands.add_parser("data", help="download public data")
+    data.add_argument("dataset", choices=["omniglot"])
+    data.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(omniglot.FILES)}"
+    )
+    data.set_defaults(command=_data)
+    return parser
+
+
+def _matching(patterns: list[str]) -> list[str]:
+    """The experiments named, families expanded, in the order given."""
+    names: list[str] = []
+    for pattern in patterns:
+        matches = [name for name in EXPERIMENTS if fnmatch(name, pattern)]
+        names += matches or [pattern]  # a name that matches nothing fails in `find`
+    return names
+
+
+def _list(options: argparse.Namespace) -> None:
+    for name, experiment in EXPERIMENTS.items():
+        done = (records.RESULTS / f"{name}.json").exists()
+        print(f"{name:32} {'recorded' if done else ''}")
+        print(f"    {experiment.configuration()}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    chosen = [(name, find(name)) for name in _matching(options.names)]
+    for name, experiment in chosen:
+        run(
+            name,
+            experiment,
+            seed=options.seed,
+            device=device.choose(options.device),
+            smoke=options.smoke,
+        )
+
+
+def _table(options: argparse.Namespace) -> None:
+    print(records.table([records.read(name) for name in _matching(options.names)]))
+
+
+def _data(options: argparse.Namespace) -> None:
+    for part in options.parts or omniglot.FILES:
+        print(f"omniglot {part}: {omniglot.download(part)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Long trainings, each one command: `python -m labkit train NAME`.
+
+A chapter's reader cannot wait for these. Each writes a record, and where a chapter
+needs them its weights (`labkit.records`), so that every figure in the book that no cell
+computes can be traced to the command that did.
+"""
+
+from __future__ import annotations
+
+from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
+from labkit.experiments.experiment import Experiment
+
+EXPERIMENTS: dict[str, Experiment] = {**CHARACTERS}
+
+
+def find(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(
+            f"There is no experiment {name!r}. There are: {', '.join(EXPERIMENTS)}."
+        )
+    return EXPERIMENTS[name]

@@ -1,0 +1,109 @@
+"""What a long training is, and how it is run, judged and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from labkit import records
+from labkit.episode import TaskDistribution
+from labkit.evaluation import evaluate
+from labkit.learners.learner import Learner
+from labkit.records import Figure, Published, Record
+from labkit.training import History
+
+RUNS = records.REPOSITORY / "data" / "runs"
+"""Where unfinished trainings keep their state, to go on from after an interruption."""
+
+SMOKE_STEPS, SMOKE_TASKS = 2, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A long training; the fields of a subclass are its configuration, all of it.
+
+    published: figures from the literature, by the name of the tasks they are on.
+    deviations: where the protocol differs from the published one.
+    """
+
+    steps: int
+    published: Mapping[str, Published] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+
+    def learner(self) -> Learner:
+        """A fresh, untrained learner."""
+        raise NotImplementedError
+
+    def train(
+        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
+    ) -> History:
+        """`meta_train` it, handing the keywords on."""
+        raise NotImplementedError
+
+    def evaluations(self, device: torch.device) -> dict[str, TaskDistribution]:
+        """The tasks it is judged on, by name, none of them seen in training."""
+        raise NotImplementedError
+
+    def data_sha256(self) -> dict[str, str]:
+        """The files it reads."""
+        raise NotImplementedError
+
+    def configuration(self) -> dict[str, Any]:
+        about_the_figures = ("published", "deviations")
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in about_the_figures
+        }
+
+
+def run(
+    name: str,
+    experiment: Experiment,
+    *,
+    seed: int,
+    device: torch.device,
+    n_tasks: int = 1000,
+    smoke: bool = False,
+    report: Callable[[str], None] = print,
+) -> Record:
+    """Train, evaluate on `n_tasks` tasks of each kind, and keep record and weights.
+
+    It goes on from where an interrupted run stopped. A smoke run takes two steps and
+    two tasks to prove that everything fits together, and keeps nothing.
+    """
+    learner = experiment.learner().to(device)
+    evaluations = experiment.evaluations(device)  # missing data is noticed now
+    history = experiment.train(
+        learner,
+        steps=SMOKE_STEPS if smoke else experiment.steps,
+        seed=seed,
+        label=name,
+        checkpoint=None if smoke else RUNS / f"{name}-seed{seed}.pt",
+    )
+    figures = []
+    for tasks_name, tasks in evaluations.items():
+        evaluation = evaluate(
+            learner, tasks, n_tasks=SMOKE_TASKS if smoke else n_tasks, seed=seed
+        )
+        figure = Figure.of(tasks_name, evaluation, experiment.published.get(tasks_name))
+        figures.append(figure)
+        report(f"{name}: {tasks_name}: {figure.percent()}")
+    record = Record(
+        experiment=name,
+        command=f"python -m labkit train {name} --seed {seed}",
+        configuration=experiment.configuration(),
+        figures=figures,
+        seed=seed,
+        seconds=round(history.seconds, 1),
+        data_sha256=experiment.data_sha256(),
+        checkpoint_sha256=None if smoke else records.save_weights(learner, name),
+        deviations=list(experiment.deviations),
+        **records.surroundings(device),
+    )
+    if not smoke:
+        report(f"{name}: wrote {record.write().relative_to(records.REPOSITORY)}")
+    return record
