@@ -268,7 +268,7 @@ class FewShot:
                 f"way={self.way} needs {self.way} different classes, and there are "
                 f"{classes}. Use way={classes} or fewer, or a larger set of characters."
             )
-        if self.within_alphabet and not self._pools[1].numel():
+        if self.within_alphabet and not self._alphabets[1].numel():
             largest = int(self.characters.alphabet.bincount().max())
             raise ValueError(
                 f"way={self.way} within an alphabet needs an alphabet of at least "
@@ -286,59 +286,71 @@ class FewShot:
             ValueError: the characters are not on the generator's device.
         """
         device = self.characters.images.device
-        # An empty tensor, because "cuda" and "cuda:0" are one device and not equal.
-        if device != torch.empty(0, device=generator.device).device:
+        if device.type != generator.device.type:
             raise ValueError(
                 f"the characters are on {device} and the generator on "
                 f"{generator.device}. Move the characters once, with "
                 f'characters.to("{generator.device}"), or make the generator there.'
             )
-        pools, sizes = self._pools
-        pool = torch.randint(
-            len(sizes), (n_tasks, 1), generator=generator, device=device
-        )
-        keys = torch.rand(n_tasks, pools.shape[1], generator=generator, device=device)
-        beyond = torch.arange(pools.shape[1], device=device) >= sizes[pool]
-        place = keys.masked_fill_(beyond, -1.0).topk(self.way).indices
-        classes = pools[pool, place]
 
-        drawings = self.characters.images.shape[1]
-        keys = torch.rand(
-            n_tasks, self.way, drawings, generator=generator, device=device
-        )
-        drawing = keys.topk(self.shot + self.query).indices
-        row = classes[..., None] * drawings + drawing
-        label = torch.eye(self.way, device=device)
+        def keys(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=generator, device=device)
+
+        classes, drawings = self.characters.images.shape[:2]
+        if self.within_alphabet:
+            members, sizes = self._alphabets
+            largest = members.shape[1]
+            alphabet = keys(n_tasks, len(sizes)).argmax(1, keepdim=True)
+            absent = torch.arange(largest, device=device) >= sizes[alphabet]
+            place = keys(n_tasks, largest).masked_fill_(absent, -1.0).topk(self.way)
+            chosen = members[alphabet, place.indices]
+        else:
+            chosen = keys(n_tasks, classes).topk(self.way).indices
+        drawing = keys(n_tasks, self.way, drawings).topk(self.shot + self.query).indices
+        row = chosen[..., None] * drawings + drawing
+        support_y, query_y = self._labels
         return Episode(
             support_x=self._images(row[..., : self.shot]),
-            support_y=label.repeat_interleave(self.shot, 0).expand(n_tasks, -1, -1),
+            support_y=support_y.expand(n_tasks, -1, -1),
             query_x=self._images(row[..., self.shot :]),
-            query_y=label.repeat_interleave(self.query, 0).expand(n_tasks, -1, -1),
+            query_y=query_y.expand(n_tasks, -1, -1),
         )
 
     def _images(
         self, row: Int64[Tensor, "T way examples"]
     ) -> Float[Tensor, "T way*examples 1 H W"]:
         """Gathered as bytes, and only then made floats: a quarter of the traffic."""
-        size = self.characters.images.shape[2:]
-        chosen = self.characters.images.flatten(0, 1).index_select(0, row.flatten())
-        return chosen.to(torch.float32).div_(255).view(len(row), -1, 1, *size)
+        ink = self._drawings.index_select(0, row.flatten()).to(torch.float32)
+        return ink.mul_(1 / 255).view(row.shape[0], -1, *ink.shape[1:])
 
     @cached_property
-    def _pools(self) -> tuple[Int64[Tensor, "pools largest"], Int64[Tensor, " pools"]]:
-        """The classes a task may be drawn from, a row a pool, and each pool's size.
+    def _drawings(self) -> UInt8[Tensor, "rows 1 H W"]:
+        """Drawing d of class c in row c · drawings + d."""
+        return self.characters.images.flatten(0, 1)[:, None]
 
-        One pool of all classes, or one for each alphabet that is large enough. Rows are
-        as long as the largest pool; what lies beyond a pool's size is never drawn.
+    @cached_property
+    def _labels(self) -> tuple[Float[Tensor, "S way"], Float[Tensor, "Q way"]]:
+        """The one-hot rows of every support and of every query: all tasks agree."""
+        label = torch.eye(self.way, device=self.characters.images.device)
+        return label.repeat_interleave(self.shot, 0), label.repeat_interleave(
+            self.query, 0
+        )
+
+    @cached_property
+    def _alphabets(
+        self,
+    ) -> tuple[Int64[Tensor, "alphabets largest"], Int64[Tensor, " alphabets"]]:
+        """The classes of each alphabet that has enough, a row each, and how many.
+
+        Rows are as long as the largest alphabet; what lies beyond a row's number of
+        classes is never drawn.
         """
         alphabet = self.characters.alphabet
-        if not self.within_alphabet:
-            alphabet = torch.zeros_like(alphabet)
         sizes = alphabet.bincount()
-        pools = alphabet.new_zeros(len(sizes), int(sizes.max()))
+        members = alphabet.new_zeros(len(sizes), int(sizes.max()))
         order = alphabet.argsort(stable=True)
-        start = sizes.cumsum(0) - sizes
-        place = torch.arange(len(order), device=order.device) - start[alphabet[order]]
-        pools[alphabet[order], place] = order
+        first = sizes.cumsum(0) - sizes
+        place = torch.arange(len(order), device=order.device) - first[alphabet[order]]
+        members[alphabet[order], place] = order
         enough = sizes >= self.way
-        return pools[enough], sizes[enough]
+        return members[enough], sizes[enough]
