@@ -12,6 +12,8 @@ import json
 import platform
 import subprocess
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -190,21 +192,43 @@ def _commit() -> str:
         return "unknown"
 
 
-def table(experiments: list[Record]) -> str:
-    """Markdown: one row a figure, ours beside the published one."""
-    rows = [
-        "| experiment | tasks | accuracy | evaluated on | normalisation | published |",
-        "| --- | --- | --- | --- | --- | --- |",
+HEADINGS = ("experiment", "tasks", "accuracy", "evaluated on", "mode", "published")
+
+
+def table(experiments: list[Record], tasks: str = "*") -> str:
+    """The figures on tasks whose name fits the pattern, as a Markdown table."""
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *_rows(experiments, tasks)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def html_table(experiments: list[Record], caption: str, tasks: str = "*") -> str:
+    """The same as HTML, for notebooks; each row names its record for the tests."""
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
+    body = "\n".join(
+        f'<tr data-record="{row[0]}">'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for row in _rows(experiments, tasks)
+    )
+    return (
+        f"<table><caption>{escape(caption)}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    )
+
+
+def _rows(experiments: list[Record], tasks: str) -> list[tuple[str, ...]]:
+    return [
+        (
+            record.experiment,
+            figure.tasks,
+            figure.percent(),
+            f"{figure.n_tasks:,} tasks",
+            figure.normalisation,
+            f"{100 * figure.published.value:.1f}% ({figure.published.source})"
+            if figure.published
+            else "–",
+        )
+        for record in experiments
+        for figure in record.figures
+        if fnmatch(figure.tasks, tasks)
     ]
-    for record in experiments:
-        for figure in record.figures:
-            published = (
-                f"{100 * figure.published.value:.1f}% ({figure.published.source})"
-                if figure.published
-                else "–"
-            )
-            rows.append(
-                f"| {record.experiment} | {figure.tasks} | {figure.percent()} "
-                f"| {figure.n_tasks:,} tasks | {figure.normalisation} | {published} |"
-            )
-    return "\n".join(rows)

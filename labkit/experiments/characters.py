@@ -6,11 +6,10 @@ on; choices were made on the five alphabets of the small1 background set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
-
-import torch
 
 from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
@@ -108,19 +107,28 @@ class FewShotCharacters(Experiment):
             sets.append(concatenate(train, validation).with_rotations())
         return concatenate(*sets)
 
-    def evaluations(self, device: torch.device) -> dict[str, TaskDistribution]:
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
         size = SIZES[self.network]
         if self.omniglot == "vinyals":
-            test = _vinyals(size)[2].with_rotations().to(device)
+            test = partial(_vinyals_test, size)
             return {
-                f"Omniglot test classes, {way}-way {self.shot}-shot": FewShot(
-                    test, way, self.shot, query=5
+                f"Omniglot test classes, {way}-way {self.shot}-shot": partial(
+                    _few_shot, test, way, self.shot
                 )
                 for way in (5, 20)
             }
+        sources = {
+            "fresh glyphs": partial(fresh_glyphs, size),
+            "held-out alphabets": partial(held_out, size),
+        }
         return {
-            **few_shot_figures("fresh glyphs", fresh_glyphs(size).to(device)),
-            **few_shot_figures("held-out alphabets", held_out(size).to(device)),
+            f"{source}, {way}-way {shot}-shot {where} alphabets": partial(
+                _few_shot, characters, way, shot, within_alphabet=where == "within"
+            )
+            for source, characters in sources.items()
+            for where in ("between", "within")
+            for way in (5, 20)
+            for shot in (1, 5)
         }
 
     def data_sha256(self) -> dict[str, str]:
@@ -133,6 +141,7 @@ class FewShotCharacters(Experiment):
         return {path.name: sha256(path) for path in files}
 
 
+@cache
 def held_out(size: int) -> CharacterSet:
     """The real characters of three alphabets, kept for testing alone."""
     return omniglot.load("small2", size).select(HELD_OUT)
@@ -146,26 +155,26 @@ def fresh_glyphs(size: int) -> CharacterSet:
     )
 
 
-def few_shot_figures(
-    source: str, characters: CharacterSet
-) -> dict[str, TaskDistribution]:
-    """The eight figures characters are reported by; 5 queries a class."""
-    return {
-        f"{source}, {way}-way {shot}-shot {where} alphabets": FewShot(
-            characters, way, shot, query=5, within_alphabet=where == "within"
-        )
-        for where in ("between", "within")
-        for way in (5, 20)
-        for shot in (1, 5)
-    }
-
-
 @cache
 def _vinyals(size: int) -> tuple[CharacterSet, CharacterSet, CharacterSet]:
     release = concatenate(
         omniglot.load("background", size), omniglot.load("evaluation", size)
     )
     return omniglot.vinyals_split(release)
+
+
+@cache
+def _vinyals_test(size: int) -> CharacterSet:
+    return _vinyals(size)[2].with_rotations()
+
+
+def _few_shot(
+    characters: Callable[[], CharacterSet],
+    way: int,
+    shot: int,
+    within_alphabet: bool = False,
+) -> FewShot:
+    return FewShot(characters(), way, shot, query=5, within_alphabet=within_alphabet)
 
 
 def _standard(

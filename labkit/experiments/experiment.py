@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from labkit import records
-from labkit.episode import TaskDistribution
+from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import evaluate
 from labkit.learners.learner import Learner
 from labkit.records import Figure, Published, Record
@@ -43,8 +43,11 @@ class Experiment:
         """`meta_train` it, handing the keywords on."""
         raise NotImplementedError
 
-    def evaluations(self, device: torch.device) -> dict[str, TaskDistribution]:
-        """The tasks it is judged on, by name, none of them seen in training."""
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
+        """The tasks it is judged on, by name, none of them seen in training.
+
+        Each is made when called for, so that those that need no data need none.
+        """
         raise NotImplementedError
 
     def data_sha256(self) -> dict[str, str]:
@@ -58,6 +61,21 @@ class Experiment:
             for name, value in asdict(self).items()
             if name not in about_the_figures
         }
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Tasks drawn on the generator's device and moved to another.
+
+    Recorded figures are on tasks drawn on the CPU, so that they are the same tasks
+    wherever the learner is.
+    """
+
+    tasks: TaskDistribution
+    device: torch.device
+
+    def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        return self.tasks.sample(n_tasks, generator=generator).to(self.device)
 
 
 def run(
@@ -76,7 +94,8 @@ def run(
     two tasks to prove that everything fits together, and keeps nothing.
     """
     learner = experiment.learner().to(device)
-    evaluations = experiment.evaluations(device)  # missing data is noticed now
+    # made before training, so that missing data is noticed now and not hours later
+    evaluations = {name: make() for name, make in experiment.evaluations().items()}
     history = experiment.train(
         learner,
         steps=SMOKE_STEPS if smoke else experiment.steps,
@@ -87,7 +106,11 @@ def run(
     figures = []
     for tasks_name, tasks in evaluations.items():
         evaluation = evaluate(
-            learner, tasks, n_tasks=SMOKE_TASKS if smoke else n_tasks, seed=seed
+            learner,
+            Moved(tasks, device),
+            n_tasks=SMOKE_TASKS if smoke else n_tasks,
+            seed=seed,
+            device=torch.device("cpu"),
         )
         figure = Figure.of(tasks_name, evaluation, experiment.published.get(tasks_name))
         figures.append(figure)

@@ -1,0 +1,157 @@
+"""Records: what is stored, what pages show, what checkpoints do: one and the same."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from labkit import records
+from labkit.evaluation import Evaluation, evaluate
+from labkit.experiments import EXPERIMENTS, find
+from labkit.experiments.experiment import run
+from labkit.learners.protonet import ProtoNet
+from labkit.networks.conv4 import Conv4
+from labkit.records import Figure, Published, Record
+from labkit.tasks import omniglot
+
+STORED = sorted(records.RESULTS.glob("*.json"))
+TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
+CHAPTERS = sorted((records.REPOSITORY / "chapters").glob("*.ipynb"))
+
+
+def a_record(name="trial"):
+    figure = Figure.of(
+        "5-way 1-shot",
+        Evaluation(0.9512, 0.0041, 1000, 0, "inductive"),
+        Published(0.988, "Snell et al. 2017, Table 1"),
+    )
+    return Record(
+        experiment=name,
+        command=f"python -m labkit train {name}",
+        configuration={"steps": 10},
+        figures=[figure],
+        seed=0,
+        seconds=1.5,
+        device="cpu (test)",
+        threads=1,
+        torch=torch.__version__,
+        commit="0123456789ab",
+    )
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path):
+    a_record().write(tmp_path)
+    assert records.read("trial", tmp_path) == a_record()
+
+
+def test_a_missing_record_names_the_command_and_those_there_are(tmp_path):
+    a_record().write(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"labkit train other.*trial"):
+        records.read("other", tmp_path)
+
+
+def test_a_missing_figure_lists_those_there_are():
+    with pytest.raises(KeyError, match="5-way 1-shot"):
+        a_record().figure("5-way 2-shot")
+
+
+def test_tables_show_ours_beside_the_published():
+    row = records.table([a_record()]).splitlines()[-1]
+    assert row == (
+        "| trial | 5-way 1-shot | 95.1 ± 0.4% | 1,000 tasks | inductive "
+        "| 98.8% (Snell et al. 2017, Table 1) |"
+    )
+    assert records.table([a_record()], tasks="20-way*").count("\n") == 1
+
+
+def test_weights_return_as_they_were_and_are_named_by_their_content(tmp_path):
+    first, second = ProtoNet(Conv4(seed=1)), ProtoNet(Conv4(seed=2))
+    digest = records.save_weights(first, "trial", tmp_path)
+    assert digest == records.sha256(tmp_path / "trial.safetensors")
+    records.load_weights(second, "trial", tmp_path)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name])
+
+
+def test_missing_weights_name_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match="labkit train trial"):
+        records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
+
+
+def test_an_unknown_experiment_lists_the_known():
+    with pytest.raises(ValueError, match="protonet-glyphs"):
+        find("protonet-glyhps")
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_no_record_names_a_path_of_the_machine_it_was_made_on(path):
+    assert "/" not in json.loads(path.read_text()).get("device", "")
+    assert str(Path.home()) not in path.read_text()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_record_is_of_the_experiment_as_it_stands(name):
+    record = records.read(name)
+    stands = json.loads(json.dumps(find(name).configuration()))
+    assert record.configuration == stands, f"run `{record.command}` again"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_checkpoint_is_the_one_its_record_was_made_with(name):
+    path = records.CHECKPOINTS / f"{name}.safetensors"
+    assert records.sha256(path) == records.read(name).checkpoint_sha256
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("source", ["fresh glyphs", "held-out alphabets"])
+def test_a_checkpoint_still_gives_its_recorded_figure(name, source):
+    experiment, record = find(name), records.read(name)
+    if source == "held-out alphabets" and not omniglot.available("small2"):
+        pytest.skip("needs Omniglot: python -m labkit data omniglot small2")
+    tasks_name = f"{source}, 5-way 1-shot between alphabets"
+    figure = record.figure(tasks_name)
+    learner = records.load_weights(experiment.learner(), name)
+    tasks = experiment.evaluations()[tasks_name]()
+    again = evaluate(learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed)
+    # another processor rounds otherwise, which may turn a close query or two
+    assert again.mean == pytest.approx(figure.mean, abs=2e-3)
+    assert again.normalisation == figure.normalisation
+
+
+def test_an_experiment_runs_from_tasks_to_figures(capsys):
+    if not omniglot.available("small2"):
+        pytest.skip("needs Omniglot: python -m labkit data omniglot small2")
+    record = run(
+        "protonet-glyphs",
+        find("protonet-glyphs"),
+        seed=5,
+        device=torch.device("cpu"),
+        smoke=True,
+    )
+    assert record.seed == 5
+    assert all(0 <= figure.mean <= 1 for figure in record.figures)
+    assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_rows_of_records_shown_in_a_chapter_are_those_of_the_records(path):
+    current = records.html_table([records.read(name) for name in TRAINED], "")
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            html = "".join(output.get("data", {}).get("text/html", ""))
+            for row in re.findall(r"<tr data-record=.*?</tr>", html):
+                assert row in current, f"make execute CHAPTER={path.stem}: {row}"
+
+
+def test_the_figures_in_the_readme_are_those_of_the_records():
+    readme = (records.REPOSITORY / "README.md").read_text()
+    shown = re.search(
+        r"<!-- records:begin (.*?) -->\n(.*?)\n<!-- records:end -->", readme, re.S
+    )
+    assert shown, "README.md has lost its table of records"
+    names, pattern = shown[1].split(" | ")
+    expected = records.table([records.read(n) for n in names.split()], pattern)
+    assert shown[2].strip() == expected
