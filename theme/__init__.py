@@ -1,0 +1,16 @@
+"""The book's theme: mystmd parses the chapters, this package writes the pages.
+
+mystmd (`myst build --html`, `myst start`) turns notebooks and Markdown into syntax
+trees, one JSON document a page, and hands them over from a small content server.
+What happens then is here, in the order of reading:
+
+    content.py   fetches the site's configuration and its pages
+    nodes.py     one function for each kind of node: tree in, HTML out
+    outputs.py   what code cells produced: text, tables, pictures
+    code.py      highlighted source
+    pages.py     a whole page: contents, outline, previous and next, references
+    render.py    all pages and what they need, into a folder
+    serve.py     the same pages while one writes
+    build.py     the command behind `make book`: assets, mystmd, checks
+    check.py     links, anchors and pictures of the built pages
+"""

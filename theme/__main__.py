@@ -1,0 +1,37 @@
+"""`python -m theme build`; `render` and `serve` are for mystmd (see template.yml)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from theme.build import build
+from theme.content import content_server
+from theme.errors import BookError
+from theme.render import render
+from theme.serve import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m theme", description=__doc__)
+    parser.add_argument("command", choices=["build", "render", "serve"])
+    command = parser.parse_args().command
+    try:
+        if command == "build":
+            print(build(Path.cwd()))
+        elif command == "render":
+            fetch = content_server(os.environ["CONTENT_CDN"])
+            render(fetch, Path(os.environ["BUILD_DIRECTORY"]))
+        else:
+            host, port = os.environ["HOST"], int(os.environ["PORT"])
+            address = f"{host}:{os.environ['CONTENT_CDN_PORT']}"
+            fetch = content_server(f"http://{address}")
+            serve(fetch, host, port, f"ws://{address}/socket")
+    except BookError as error:
+        sys.exit(f"The book cannot be built. {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""HTML elements. Text that is not marked as HTML is escaped wherever it enters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
+
+VOID = frozenset({"br", "hr", "img"})
+
+
+def element(
+    name: str, content: str = "", /, **attributes: str | int | bool | None
+) -> Markup:
+    """`<name attribute="…">content</name>`.
+
+    An attribute that is None, False or empty is left out, except `alt`, where empty
+    has a meaning; True writes the bare name. A trailing underscore is dropped
+    (`class_`), others become hyphens (`aria_label`).
+    """
+    written = Markup("")
+    for key, value in attributes.items():
+        attribute = key.rstrip("_").replace("_", "-")
+        if value is True:
+            written += Markup(" {}").format(attribute)
+        elif value or (attribute == "alt" and value is not None):
+            written += Markup(' {}="{}"').format(attribute, value)
+    if name in VOID:
+        return Markup("<{}{}>").format(Markup(name), written)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, escape(content))
+
+
+def joined(parts: Iterable[str], separator: str = "") -> Markup:
+    return escape(separator).join(parts)

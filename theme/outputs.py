@@ -1,0 +1,113 @@
+"""What code cells produced, as stored in the notebook."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+from PIL import Image
+
+from theme.content import Node
+from theme.html import element
+
+if TYPE_CHECKING:
+    from theme.nodes import Page
+
+# The first that an output offers is shown.
+SHOWN = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
+# A reader would see only the name of the Python object in their place.
+NOT_SHOWN = ("text/markdown", "text/latex", "application/vnd.jupyter.widget-view+json")
+ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def output(page: Page, node: Node, alternative: str | None) -> Markup:
+    """One output. `alternative` is the text for who cannot see its picture."""
+    data = node["jupyter_data"]
+    kind = data["output_type"]
+    if kind == "stream":
+        return stream(_text(page, data), data["name"])
+    if kind == "error":
+        return stream("\n".join(data["traceback"]), "error")
+    bundle = data["data"]
+    unseen = [mime for mime in NOT_SHOWN if mime in bundle and "text/html" not in bundle]
+    offered = [mime for mime in SHOWN if mime in bundle]
+    if unseen or not offered:
+        raise page.error(
+            f"An output is of type {' and '.join(unseen or bundle)}, which a page "
+            "cannot show. Let the cell display HTML, a picture or text.",
+            node,
+        )
+    mime = offered[0]
+    if mime == "text/plain":
+        return stream(_text(page, bundle[mime]), "result")
+    if mime == "text/html":
+        return element("div", Markup(_text(page, bundle[mime])), class_="wide html")
+    return picture(page, bundle[mime], mime, alternative, node)
+
+
+def stream(text: str, name: str) -> Markup:
+    plain = ESCAPE_SEQUENCE.sub("", text).rstrip("\n")
+    return element("pre", plain, class_=f"output {name}")
+
+
+def picture(
+    page: Page, value: Node, mime: str, alternative: str | None, node: Node
+) -> Markup:
+    if not alternative:
+        raise page.error(
+            "A picture in the outputs has no alternative text. Write what it shows as "
+            "`#| alt: …` on one of the first lines of its code cell.",
+            node,
+        )
+    content = _bytes(page, value)
+    if "path" in value:
+        source = page.site.href(value["path"])
+    else:
+        source = f"data:{mime};base64,{base64.b64encode(content).decode()}"
+    metadata = node["jupyter_data"].get("metadata", {}).get(mime, {})
+    width, height = picture_size(content, mime)
+    if "width" in metadata:  # a picture of twice the resolution, for sharp screens
+        height = round(height * metadata["width"] / width)
+        width = metadata["width"]
+    return element(
+        "img", src=source, alt=alternative, width=width, height=height, class_="plot"
+    )
+
+
+def picture_size(content: bytes, mime: str) -> tuple[int, int]:
+    """Width and height in CSS pixels, so that the page does not jump as it loads."""
+    if mime != "image/svg+xml":
+        return Image.open(io.BytesIO(content)).size
+    attributes = ElementTree.fromstring(content).attrib
+    if "width" in attributes and not attributes["width"].endswith("%"):
+        return _pixels(attributes["width"]), _pixels(attributes["height"])
+    _, _, width, height = attributes["viewBox"].split()
+    return round(float(width)), round(float(height))
+
+
+def _pixels(length: str) -> int:
+    """Matplotlib writes points, of which an inch has 72 where it has 96 pixels."""
+    if length.endswith("pt"):
+        return round(float(length[:-2]) * 96 / 72)
+    return round(float(length.removesuffix("px")))
+
+
+def _bytes(page: Page, value: Node) -> bytes:
+    """mystmd keeps a small output in the tree and a large one in a file."""
+    if "path" in value:
+        return page.site.fetch(value["path"])
+    return value["content"].encode()
+
+
+def _text(page: Page, value: Node) -> str:
+    if "text" in value:
+        text = value["text"]
+    elif "path" in value:
+        text = _bytes(page, value).decode()
+    else:
+        text = value["content"]
+    return text if isinstance(text, str) else "".join(text)

@@ -1,0 +1,55 @@
+"""`python -m theme serve`: what `myst start` calls for a live preview."""
+
+from __future__ import annotations
+
+import mimetypes
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from theme.content import Fetch, Site
+from theme.errors import BookError
+from theme.pages import rendered
+from theme.render import assets
+
+
+def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
+    """Serve the book until interrupted. Each request reads the trees afresh."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.split("?")[0]
+            try:
+                status, mime, body = respond(fetch, path, reload_from)
+            except BookError as error:
+                status, mime, body = 500, "text/plain; charset=utf-8", str(error).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", mime)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """mystmd's own lines are enough."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    # mystmd waits for this line.
+    print(f"Serving the book at http://{host}:{port}", flush=True)
+    server.serve_forever()
+
+
+def respond(fetch: Fetch, path: str, reload_from: str) -> tuple[int, str, bytes]:
+    """Status, type and body for a path of the book."""
+    site = Site(fetch)
+    mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    if path.startswith("/static/"):
+        shared = {f"/static/{name}": content for name, content in assets()}
+        if path in shared:
+            return 200, mime, shared[path]
+    elif path.startswith("/files/"):
+        return 200, mime, fetch("/" + path.removeprefix("/files/"))
+    else:
+        slug = path.strip("/").removesuffix(".html") or "index"
+        slug = site.slugs[0] if slug == "index" else slug
+        if slug in site.slugs:
+            page = rendered(site, slug, reload_from=reload_from)
+            return 200, "text/html; charset=utf-8", page.encode()
+    return 404, "text/plain; charset=utf-8", f"There is no {path} here.".encode()
