@@ -1,0 +1,1 @@
+"""Our code beside other people's, on identical work. See README.md."""
