@@ -23,7 +23,7 @@ from labkit.tasks.glyphs.invention import CANDIDATES, invent
 from labkit.tasks.glyphs.pen import PEN_WIDTH, ink
 from labkit.tasks.glyphs.strokes import Strokes
 
-AT_ONCE = 2048
+AT_ONCE = 512
 """Candidates invented, or images drawn, in one go: what bounds the memory in use."""
 
 

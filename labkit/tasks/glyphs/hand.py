@@ -46,6 +46,6 @@ def draw(strokes: Strokes, generator: torch.Generator) -> Path:
     waver = 0.15 * path.length[..., None]
     return replace(
         path,
-        leaving=path.leaving + waver * vary(1, *path.leaving.shape),
-        arriving=path.arriving + waver * vary(1, *path.arriving.shape),
+        leaving=path.leaving + waver * vary(1.0, *path.leaving.shape),
+        arriving=path.arriving + waver * vary(1.0, *path.arriving.shape),
     )

@@ -22,6 +22,8 @@ CANDIDATES = 6
 """How many characters are invented for each one that is kept."""
 BROAD_PEN = 0.08
 """The width at which a character has to be legible."""
+ALIKE = 0.88
+"""The cosine between the looks of two characters above which they are one."""
 
 
 def invent(n_alphabets: int, characters: int, generator: torch.Generator) -> Strokes:
@@ -33,9 +35,9 @@ def invent(n_alphabets: int, characters: int, generator: torch.Generator) -> Str
     surplus = characters * CANDIDATES
     style = Style.draw(n_alphabets, generator).for_each(surplus)
     candidates = centred(walk(style, generator))
-    legible, look = inspect(candidates)
-    legible, look = legible.view(n_alphabets, -1), look.view(n_alphabets, surplus, -1)
-    alike = (look @ look.mT > 0.85) & legible[:, None]
+    legible = legibility(candidates).view(n_alphabets, surplus)
+    look = looks(candidates).view(n_alphabets, surplus, -1)
+    alike = (look @ look.mT > ALIKE) & legible[:, None]
     repetition = alike.tril(-1).any(-1)
     rank = torch.where(legible, repetition.long(), 2)
     kept = rank.argsort(dim=1, stable=True)[:, :characters]
@@ -71,22 +73,22 @@ class Style:
         def between(low: float, high: float, *shape: int) -> Tensor:
             return uniform(generator, A, *shape) * (high - low) + low
 
-        columns, rows = between(2, 5).long(), between(2, 4.5).long()
+        columns, rows = between(2.0, 5.0).long(), between(2.0, 4.5).long()
         n_nodes = torch.stack([columns, rows], -1)
         position = between(0.5, 1.5, 2, NODES).cumsum(-1)
         position = position - position[..., :1]
         furthest = position.gather(-1, n_nodes[..., None] - 1)
         extent = torch.stack([between(0.3, 0.63), between(0.4, 0.73)], -1)
         # Few segments where there are few nodes; more strokes make them shorter.
-        segments = between(2.5, 7).minimum(columns * rows - 0.8)
-        strokes = between(1, 3.3).minimum(segments)
+        segments = between(2.5, 7.0).minimum(columns * rows - 0.8)
+        strokes = between(1.0, 3.3).minimum(segments)
         return Style(
             lattice=extent[..., None] * (position / furthest).clamp(max=1),
             n_nodes=n_nodes,
             strokes=strokes,
             waypoints=1 + segments / strokes,
-            joining=between(0.3, 1),
-            diagonal=between(0, 0.35),
+            joining=between(0.3, 1.0),
+            diagonal=between(0.0, 0.35),
             curved=between(-0.2, 1.2),
             bulging=between(-0.2, 0.4),
         )
@@ -112,7 +114,7 @@ def walk(style: Style, generator: torch.Generator) -> Strokes:
     def below(limit: Tensor) -> Tensor:
         return (uniform(generator, *limit.shape) * limit).long()
 
-    strokes = (style.strokes + between(-1, 1)).round().clamp(1, S).long()
+    strokes = (style.strokes + between(-1.0, 1.0)).round().clamp(1, S).long()
     waypoints = style.waypoints[:, None] + between(-1.5, 1.5, S)
     waypoints = waypoints.round().clamp(2, W).long()
     in_stroke = torch.arange(W, device=device) < waypoints[..., None]
@@ -142,43 +144,54 @@ def walk(style: Style, generator: torch.Generator) -> Strokes:
         lattice=style.lattice * between(0.75, 1.25, 2, 1),
         nodes=nodes,
         visited=in_stroke & in_character[..., None],
-        roundness=curved * between(0.6, 1, S, W),
+        roundness=curved * between(0.6, 1.0, S, W),
         bulge=bulging * side * between(0.5, 1.6, S, W),
     )
 
 
 def centred(strokes: Strokes) -> Strokes:
     """The same characters in the middle of their boxes."""
-    outline = strokes.through(strokes.waypoints).points(64)
-    middle = (outline.amin(1) + outline.amax(1)) / 2
-    return replace(strokes, lattice=strokes.lattice - middle[..., None] + 0.5)
+    low, high = bounds(strokes)
+    return replace(strokes, lattice=strokes.lattice - (low + high) / 2 + 0.5)
 
 
-def inspect(
-    strokes: Strokes,
-) -> tuple[Bool[Tensor, " B"], Float[Tensor, "B pixels"]]:
-    """Whether a character is legible, and its look: an image of length one."""
+def legibility(strokes: Strokes) -> Bool[Tensor, " B"]:
+    """Whether a character stays clear under a broad pen, and has a fair size."""
     path = strokes.through(strokes.waypoints)
-    page = ink(path, 20, BROAD_PEN)
     length = path.length.sum(-1)
-    outline = path.points(64)
-    extent = (outline.amax(1) - outline.amin(1)).amax(-1)
+    page = ink(path, 20, BROAD_PEN)
     # Strokes that run into one another leave less ink than their length.
     apart = page.float().mean((1, 2)) / 255 > 0.85 * length * BROAD_PEN
-    # A line has no second dimension.
-    spread = outline - outline.mean(1, keepdim=True)
-    spread = spread.mT @ spread
-    line = spread.det() < 0.02 * spread.diagonal(dim1=1, dim2=2).sum(-1).square()
-    legible = (
-        apart
-        & ~line
-        & (pieces_less_holes(page > 127) >= 0)
-        & (length > 0.7)
-        & (length < 2.8)
-        & (extent > 0.3)
-        & (extent < 0.95)
-    )
-    return legible, F.normalize(page.flatten(1).float(), dim=-1)
+    # More holes than pieces make a knot.
+    knot = pieces_less_holes(page > 127) < 0
+    # A line is spread seven times as far in one direction as in the other, or more.
+    outline = path.points(64)
+    x, y = (outline - outline.mean(1, keepdim=True)).unbind(-1)
+    xx, xy, yy = x.square().sum(-1), (x * y).sum(-1), y.square().sum(-1)
+    line = xx * yy - xy.square() < 0.02 * (xx + yy).square()
+    extent = (outline.amax(1) - outline.amin(1)).amax(-1)
+    sized = (length > 0.7) & (length < 2.8) & (extent > 0.3) & (extent < 0.95)
+    return apart & ~knot & ~line & sized
+
+
+def looks(strokes: Strokes) -> Float[Tensor, "B pixels"]:
+    """Images of unit norm, of all characters at one width and height.
+
+    Hands change proportions, so these alone do not make a character another one.
+    """
+    low, high = bounds(strokes)
+    stretched = (strokes.lattice - low) / (high - low).clamp(min=0.1) * 0.7 + 0.15
+    alike = replace(strokes, lattice=stretched)
+    page = ink(alike.through(alike.waypoints), 14, 2 * BROAD_PEN)
+    return F.normalize(page.flatten(1).float(), dim=-1)
+
+
+def bounds(
+    strokes: Strokes,
+) -> tuple[Float[Tensor, "B 2 1"], Float[Tensor, "B 2 1"]]:
+    """The least and greatest x and y of the path."""
+    outline = strokes.through(strokes.waypoints).points(64)
+    return outline.amin(1)[..., None], outline.amax(1)[..., None]
 
 
 def pieces_less_holes(inked: Bool[Tensor, "B H W"]) -> Int64[Tensor, " B"]:
