@@ -157,7 +157,11 @@ def normalise(notebook: NotebookNode) -> None:
     """Leave nothing in a notebook that differs between people, machines or days."""
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = NotebookNode(
-        kernelspec={"display_name": "Python 3", "language": "python", "name": KERNEL},
+        kernelspec={
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+            "name": KERNEL,
+        },
         language_info={"name": "python"},
     )
     seen: dict[str, int] = defaultdict(int)
