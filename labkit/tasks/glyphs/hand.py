@@ -25,20 +25,20 @@ def draw(strokes: Strokes, generator: torch.Generator) -> Path:
     rounder = vary(0.3, B, 1, 1) + vary(0.15, B, S, W)
     hand = replace(
         strokes,
-        lattice=strokes.lattice + large * vary(0.06, *strokes.lattice.shape),
+        lattice=strokes.lattice + large * vary(0.07, *strokes.lattice.shape),
         roundness=(strokes.roundness + rounder).clamp(0, 1),
     )
-    missed = large[..., None] * (vary(0.03, B, S, 1, 2) + vary(0.05, B, S, W, 2))
+    missed = large[..., None] * (vary(0.035, B, S, 1, 2) + vary(0.055, B, S, W, 2))
     position = hand.waypoints + missed - 0.5
 
     # The whole is warped, turned, slanted, scaled, and put somewhere near the middle.
     x, y = position.unbind(-1)
     curvature = torch.stack([x * y, x.square(), y.square()], -1)
-    position = position + torch.einsum("bswk,bkd->bswd", curvature, vary(0.2, B, 3, 2))
+    position = position + torch.einsum("bswk,bkd->bswd", curvature, vary(0.23, B, 3, 2))
     turn, slant = vary(0.06, B), vary(0.12, B)
     columns = [turn.cos(), turn.sin(), slant - turn.sin(), turn.cos()]
     linear = torch.stack(columns, -1).view(B, 2, 2)
-    linear = linear * (vary(0.1, B, 1, 1) + vary(0.085, B, 1, 2)).exp()
+    linear = linear * (vary(0.09, B, 1, 1) + vary(0.075, B, 1, 2)).exp()
     position = torch.einsum("bswk,bkd->bswd", position, linear)
     path = hand.through(position + 0.485 + vary(0.043, B, 1, 1, 2))
 

@@ -170,7 +170,7 @@ def legibility(strokes: Strokes) -> Bool[Tensor, " B"]:
     xx, xy, yy = x.square().sum(-1), (x * y).sum(-1), y.square().sum(-1)
     line = xx * yy - xy.square() < 0.02 * (xx + yy).square()
     extent = (outline.amax(1) - outline.amin(1)).amax(-1)
-    sized = (length > 0.7) & (length < 2.8) & (extent > 0.3) & (extent < 0.95)
+    sized = (length > 0.7) & (length < 2.8) & (extent > 0.3) & (extent < 0.8)
     return apart & ~knot & ~line & sized
 
 
