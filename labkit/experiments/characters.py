@@ -205,6 +205,25 @@ def _standard(
     )
 
 
+def _of_full_context(method: Literal["MatchingNet", "FCE"]) -> FewShotCharacters:
+    """Matching with and without full-context embeddings, all else equal.
+
+    Short, for it is a comparison: neither is trained until it gets no better. The way
+    is that of the tasks the two are compared on, 20, since the LSTMs see its length.
+    """
+    return FewShotCharacters(
+        method=method,
+        network="ResNet",
+        distance="cosine",
+        way=20,
+        shot=1,
+        query=5,
+        steps=1500,
+        learning_rate=3e-3,
+        glyph_alphabets=100,
+    )
+
+
 EXPERIMENTS = {
     "protonet-glyphs": FewShotCharacters(
         method="ProtoNet",
@@ -230,6 +249,8 @@ EXPERIMENTS = {
         omniglot="small1",
         warp=True,
     ),
+    "matching-glyphs": _of_full_context("MatchingNet"),
+    "matching-fce-glyphs": _of_full_context("FCE"),
     "omniglot-matching-1shot": _standard("MatchingNet", 1, 0.981, 0.938),
     "omniglot-matching-5shot": _standard("MatchingNet", 5, 0.989, 0.985),
     "omniglot-protonet-1shot": _standard("ProtoNet", 1, 0.988, 0.960),
