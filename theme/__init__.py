@@ -5,8 +5,11 @@ trees, one JSON document a page, and hands them over from a small content server
 What happens then is here, in the order of reading:
 
     content.py   fetches the site's configuration and its pages
-    nodes.py     one function for each kind of node: tree in, HTML out
-    outputs.py   what code cells produced: text, tables, pictures
+    nodes.py     one function for each kind of node: tree in, HTML out; they are in
+    text.py      words, lists, mathematics, links
+    boxes.py     figures, tables, admonitions, statements, exercises
+    cells.py     code cells and listings, with
+    outputs.py   what code produced: text, tables, pictures, and
     code.py      highlighted source
     pages.py     a whole page: contents, outline, previous and next, references
     render.py    all pages and what they need, into a folder

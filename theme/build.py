@@ -13,7 +13,7 @@ from theme.check import faults
 from theme.errors import BookError
 from theme.pages import HERE
 
-COMPLAINT = ("⛔", "⚠", "The book cannot be built.")
+COMPLAINTS = ("⛔", "⚠", "The book cannot be built.")
 
 
 def build(root: Path) -> Path:
@@ -35,10 +35,12 @@ def build(root: Path) -> Path:
         encoding="utf-8",
     )
     # mystmd exits with 0 after some of its own errors, hence the look at its output.
+    # It exits with 0 after some of its own errors, hence the look at its output, where
+    # a summary (lines that begin with a hyphen) repeats what came before.
     complaints = [
         line.strip()
         for line in run.stdout.splitlines()
-        if any(mark in line for mark in COMPLAINT)
+        if any(mark in line for mark in COMPLAINTS) and not line.strip().startswith("-")
     ]
     if run.returncode or complaints:
         listed = "\n  ".join(dict.fromkeys(complaints)) or run.stdout
@@ -75,7 +77,9 @@ def install_assets(environment: dict[str, str]) -> None:
             return None
         return json.loads(manifest.read_text("utf-8"))["version"]
 
-    if all(installed(place) == entry["version"] for place, entry in locked.items() if place):
+    if all(
+        installed(place) == entry["version"] for place, entry in locked.items() if place
+    ):
         return
     run = subprocess.run(
         [tool("npm", environment), "ci", "--ignore-scripts"],

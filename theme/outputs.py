@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import re
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 from PIL import Image
 
 from theme.content import Node
+from theme.errors import BookError
 from theme.html import element
-
-if TYPE_CHECKING:
-    from theme.nodes import Page
+from theme.nodes import Page
 
 # The first that an output offers is shown.
 SHOWN = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
@@ -33,13 +31,14 @@ def output(page: Page, node: Node, alternative: str | None) -> Markup:
     if kind == "error":
         return stream("\n".join(data["traceback"]), "error")
     bundle = data["data"]
-    unseen = [mime for mime in NOT_SHOWN if mime in bundle and "text/html" not in bundle]
+    unseen = [
+        mime for mime in NOT_SHOWN if mime in bundle and "text/html" not in bundle
+    ]
     offered = [mime for mime in SHOWN if mime in bundle]
     if unseen or not offered:
-        raise page.error(
+        raise BookError(
             f"An output is of type {' and '.join(unseen or bundle)}, which a page "
-            "cannot show. Let the cell display HTML, a picture or text.",
-            node,
+            "cannot show. Let the cell display HTML, a picture or text."
         )
     mime = offered[0]
     if mime == "text/plain":
@@ -58,10 +57,9 @@ def picture(
     page: Page, value: Node, mime: str, alternative: str | None, node: Node
 ) -> Markup:
     if not alternative:
-        raise page.error(
+        raise BookError(
             "A picture in the outputs has no alternative text. Write what it shows as "
-            "`#| alt: …` on one of the first lines of its code cell.",
-            node,
+            "`#| alt: …` on one of the first lines of its code cell."
         )
     content = _bytes(page, value)
     if "path" in value:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from theme import boxes, cells, text  # noqa: F401  (they register their functions)
 from theme.content import Site
 from theme.nodes import Page
 
@@ -56,6 +57,9 @@ def rendered(site: Site, slug: str, *, reload_from: str | None = None) -> str:
         references=[
             (key, Markup(citations["data"][key]["html"])) for key in citations["order"]
         ],
-        licenses=content["frontmatter"].get("license", {}),
+        licenses={
+            {"content": "Text"}.get(what, what): license
+            for what, license in content["frontmatter"].get("license", {}).items()
+        },
         reload_from=reload_from,
     )

@@ -10,6 +10,8 @@ from theme.errors import BookError
 from theme.pages import rendered
 from theme.render import assets
 
+PLAIN = "text/plain; charset=utf-8"
+
 
 def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
     """Serve the book until interrupted. Each request reads the trees afresh."""
@@ -20,7 +22,11 @@ def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
             try:
                 status, mime, body = respond(fetch, path, reload_from)
             except BookError as error:
-                status, mime, body = 500, "text/plain; charset=utf-8", str(error).encode()
+                status, mime, body = (
+                    500,
+                    "text/plain; charset=utf-8",
+                    str(error).encode(),
+                )
             self.send_response(status)
             self.send_header("Content-Type", mime)
             self.send_header("Content-Length", str(len(body)))
@@ -52,4 +58,4 @@ def respond(fetch: Fetch, path: str, reload_from: str) -> tuple[int, str, bytes]
         if slug in site.slugs:
             page = rendered(site, slug, reload_from=reload_from)
             return 200, "text/html; charset=utf-8", page.encode()
-    return 404, "text/plain; charset=utf-8", f"There is no {path} here.".encode()
+    return 404, PLAIN, f"There is no {path} here.".encode()

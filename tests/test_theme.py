@@ -1,0 +1,344 @@
+"""The theme: what mystmd hands over, and what a reader gets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup, Tag
+
+from theme.build import build
+from theme.check import faults
+from theme.content import Site, walk
+from theme.errors import BookError
+from theme.nodes import HANDLERS, Page
+from theme.outputs import picture_size
+from theme.render import refuse_failed_cells
+
+ROOT = Path(__file__).parents[1]
+FIXTURE = Path(__file__).parent / "theme_fixture"
+# One black pixel.
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"
+    "AABJRU5ErkJggg=="
+)
+
+
+def cell(source: str, *outputs: dict, tags: tuple[str, ...] = ()) -> dict:
+    return nbformat.v4.new_code_cell(
+        source, outputs=list(outputs), metadata={"tags": list(tags)}
+    )
+
+
+def shows(**bundle: str) -> dict:
+    data = {mime.replace("_", "/"): content for mime, content in bundle.items()}
+    return nbformat.v4.new_output("display_data", data=data)
+
+
+def prints(text: str) -> dict:
+    return nbformat.v4.new_output("stream", name="stdout", text=text)
+
+
+def notebook() -> dict:
+    """Every tag and every type of output that a page can show."""
+    return nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        cells=[
+            nbformat.v4.new_markdown_cell("(cells)=\n# Cells"),
+            cell("plain = 1", prints("\x1b[31mred\x1b[0m <ink>\n")),
+            cell(
+                "#| label: fig-cell\n#| caption: A pixel, $x$.\n"
+                '#| alt: "One pixel: black"\ndraw()',
+                shows(image_png=PNG, text_plain="<Figure>"),
+            ),
+            cell("#| alt: A circle\ncircle()", shows(**{"image_svg+xml": CIRCLE})),
+            cell("table()", shows(text_html="<table><tr><td>1</td></tr></table>")),
+            cell("folded_input = 1", tags=("hide-input",)),
+            cell("shown = 1", prints("folded output"), tags=("hide-output",)),
+            cell("folded_cell = 1", prints("folded too"), tags=("hide-cell",)),
+            cell("secret = 1", prints("secret result"), tags=("remove-cell",)),
+            cell("secret_input = 1", prints("kept result"), tags=("remove-input",)),
+            cell("kept = 1", prints("secret output"), tags=("remove-output",)),
+            cell(
+                "#| label: solution-cell\nsolved = 1",
+                prints("solved it"),
+                tags=("remove-cell",),
+            ),
+        ],
+    )
+
+
+CIRCLE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 4"><circle r="1"/></svg>'
+)
+
+
+def project(folder: Path, prose: str | None = None) -> Path:
+    """The fixture in a folder of its own, with another text if one is given."""
+    shutil.copytree(FIXTURE, folder)
+    nbformat.write(notebook(), folder / "cells.ipynb")
+    if prose is not None:
+        (folder / "prose.md").write_text(prose, "utf-8")
+    configuration = folder / "myst.yml"
+    text = configuration.read_text("utf-8").replace("../../theme", f"{ROOT}/theme")
+    configuration.write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(project(tmp_path_factory.mktemp("book") / "project")).parent
+
+
+@pytest.fixture(scope="module")
+def prose(book: Path) -> BeautifulSoup:
+    return BeautifulSoup((book / "index.html").read_text("utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def cells(book: Path) -> BeautifulSoup:
+    return BeautifulSoup((book / "cells.html").read_text("utf-8"), "html.parser")
+
+
+def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
+    found = soup.select(selector)
+    assert len(found) == 1, f"{selector}: {len(found)} found"
+    return found[0]
+
+
+def test_every_handler_meets_a_tree_of_mystmd(book: Path) -> None:
+    trees = [
+        json.loads(file.read_text("utf-8"))["mdast"]
+        for file in (book.parent / "site" / "content").glob("*.json")
+    ]
+    met = {node["type"] for tree in trees for node in walk(tree)}
+    assert set(HANDLERS) <= met
+
+
+def test_words(prose: BeautifulSoup) -> None:
+    for tag in ("em", "strong", "del", "u", "sub", "kbd", "br", "hr", "blockquote"):
+        assert prose.select(f"article {tag}"), tag
+    assert one(prose, "abbr")["title"] == "mean squared error"
+    assert one(prose, "article p > code").text == "a < b"
+
+
+def test_text_is_escaped(prose: BeautifulSoup) -> None:
+    assert not prose.select("article b")
+    assert "1 < 2 & <b> is no markup" in one(prose, "article").text
+
+
+def test_mathematics_keeps_its_source_and_its_number(prose: BeautifulSoup) -> None:
+    equation = one(prose, "#eq-square")
+    assert one(equation, "annotation").text == r"a^2 \geq 0"
+    assert one(equation, ".number").text == "(1)"
+    assert one(prose, 'article a[href="#eq-square"]').text == "(1)"
+
+
+def test_links_stay_inside_the_folder(prose: BeautifulSoup) -> None:
+    hrefs = {link.text: link["href"] for link in prose.select("article p a[href]")}
+    assert hrefs["Cells"] == "cells.html"
+    assert hrefs["Theorem\xa01"] == "#thm-one"
+    assert hrefs["a site"] == "https://example.org/?a=1&b=2"
+    assert {"cells.html#fig-cell", "#sec-list"} <= set(hrefs.values())
+
+
+def test_citations_lead_to_the_references(prose: BeautifulSoup) -> None:
+    links = prose.select("a.citation")
+    assert {link["href"] for link in links} == {"#cite-thrun1998learning"}
+    assert "Kluwer" in one(prose, "#cite-thrun1998learning").text
+
+
+def test_footnotes_lead_there_and_back(prose: BeautifulSoup) -> None:
+    note = one(prose, str(one(prose, ".footnote-mark a")["href"]))
+    assert "The note." in note.text
+    assert one(prose, str(one(note, "a")["href"])).text == "1"
+
+
+def test_lists(prose: BeautifulSoup) -> None:
+    assert [box["aria-label"] for box in prose.select("[role=img]")] == [
+        "done",
+        "to do",
+    ]
+    assert one(prose, "ol:not(nav ol, .footnotes ol) > li:nth-of-type(1)").p is None
+    assert one(prose, ".glossary dt")["id"] == "term-shot"
+
+
+def test_a_figure_has_alternative_text_and_a_numbered_caption(
+    prose: BeautifulSoup,
+) -> None:
+    figure = one(prose, "figure#fig-square")
+    assert one(figure, "img")["alt"] == "A black rectangle"
+    assert "50%" in one(figure, "img")["style"]
+    assert one(figure, "figcaption").text.startswith("Figure\xa01: The caption.")
+
+
+def test_tables_have_a_head_and_alignment(prose: BeautifulSoup) -> None:
+    first = prose.select("table")[0]
+    assert [cell.text for cell in first.select("thead th")] == ["left", "right"]
+    assert "right" in first.select("tbody td")[1]["class"]
+    assert one(prose, "figure.table figcaption .number").text.strip() == "Table\xa01:"
+
+
+def test_an_included_listing(prose: BeautifulSoup) -> None:
+    listing = one(prose, "figure.code")
+    assert one(listing, ".filename").text == "listing.py"
+    lines = listing.select(".line")
+    assert [line.text.rstrip("\n") for line in lines] == [
+        "def second():",
+        "    return 2",
+    ]
+    assert [
+        number for number, line in enumerate(lines) if "emphasised" in line["class"]
+    ]
+
+
+def test_boxes(prose: BeautifulSoup) -> None:
+    assert one(prose, "section.note .title").text == "Note"
+    assert one(prose, "details.warning summary").text == "Mind"
+    assert one(prose, "#thm-one .title").text == "Theorem 1 One"
+    assert one(prose, ".proof .title").text == "Proof"
+    assert one(prose, "#ex-one .title").text == "Exercise 1 Try"
+
+
+def test_a_solution_is_folded_and_holds_its_executed_cell(prose: BeautifulSoup) -> None:
+    solution = one(prose, "details.solution")
+    assert not solution.has_attr("open")
+    assert one(solution, "summary").text == "Solution to Exercise\xa01"
+    assert one(solution, "pre.code").text == "solved = 1"
+    assert one(solution, "pre.stdout").text == "solved it"
+
+
+def test_outputs(cells: BeautifulSoup) -> None:
+    assert cells.select("pre.stdout")[0].text == "red <ink>"
+    assert one(cells, ".html table").text == "1"
+    circle = one(cells, 'img[alt="A circle"]')
+    assert (circle["width"], circle["height"]) == ("8", "4")
+    assert str(circle["src"]).startswith("data:image/svg+xml")
+
+
+def test_a_cell_that_draws_a_figure(cells: BeautifulSoup, book: Path) -> None:
+    figure = one(cells, "figure#fig-cell")
+    picture = one(figure, "img")
+    assert picture["alt"] == "One pixel: black"
+    assert (book / str(picture["src"])).is_file()
+    assert "Figure\xa01" in one(figure, "figcaption").text
+    assert not figure.select("pre")
+
+
+def test_hidden_parts_are_folded(cells: BeautifulSoup) -> None:
+    for text in ("folded_input", "folded output", "folded_cell", "folded too"):
+        assert any(text in fold.text for fold in cells.select("details.folded")), text
+
+
+def test_removed_parts_are_nowhere_in_the_book(book: Path) -> None:
+    for file in book.rglob("*"):
+        if file.is_file():
+            assert b"secret" not in file.read_bytes(), file
+    assert "kept result" in (book / "cells.html").read_text("utf-8")
+
+
+def test_the_page_around_the_text(prose: BeautifulSoup, cells: BeautifulSoup) -> None:
+    assert one(prose, ".contents [aria-current=page]").text == "Prose"
+    assert one(prose, "[rel=next]")["href"] == "cells.html"
+    assert not prose.select("[rel=prev]")
+    assert one(cells, "[rel=prev]")["href"] == "index.html"
+    assert [link["href"] for link in prose.select(".outline a")] == ["#sec-list"]
+
+
+# What stops a build
+
+
+def page_of(*children: dict, pages: dict | None = None) -> Page:
+    content = {
+        "location": "/chapters/01_x.ipynb",
+        "mdast": {"type": "root", "children": list(children)},
+    }
+    config = {"projects": [{"index": "x", "pages": []}]}
+    files = {"/config.json": config, "/content/x.json": content}
+    return Page(Site(lambda path: json.dumps(files[path]).encode()), content)
+
+
+def fails(*children: dict) -> str:
+    page = page_of(*children)
+    with pytest.raises(BookError) as caught:
+        page.render(page.content["mdast"])
+    return str(caught.value)
+
+
+def test_an_unknown_node_is_named_with_page_line_and_section() -> None:
+    heading = {
+        "type": "heading",
+        "depth": 2,
+        "html_id": "h",
+        "children": [{"type": "text", "value": "Here"}],
+    }
+    unknown = {"type": "mermaid", "position": {"start": {"line": 7}}}
+    message = fails(heading, {"type": "paragraph", "children": [unknown]})
+    assert 'chapters/01_x.ipynb, line 7, under "Here"' in message
+    assert '"mermaid"' in message
+
+
+def test_a_picture_without_alternative_text() -> None:
+    assert "a.png has no alternative text" in fails({"type": "image", "url": "a.png"})
+
+
+@pytest.mark.parametrize("mime", ["text/markdown", "text/latex", "application/x"])
+def test_an_output_that_a_page_cannot_show(mime: str) -> None:
+    data = {"output_type": "display_data", "data": {mime: {"content": "x"}}}
+    output = {"type": "output", "jupyter_data": data}
+    assert mime in fails({"type": "outputs", "id": "1", "children": [output]})
+
+
+def test_a_directive_that_ends_too_early() -> None:
+    assert "needs more colons" in fails({"type": "code", "lang": "", "value": ""})
+
+
+def test_a_language_that_nobody_speaks() -> None:
+    assert '"klingon"' in fails({"type": "code", "lang": "klingon", "value": "x"})
+
+
+def test_a_solution_gated_across_cells() -> None:
+    assert "remove-cell" in fails({"type": "solution", "gate": "start"})
+
+
+def test_a_link_to_a_page_that_is_not_there() -> None:
+    assert "/nowhere" in fails({"type": "link", "url": "/nowhere", "children": []})
+
+
+def test_a_failed_cell_even_where_it_is_removed() -> None:
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "no"}
+    output = {"type": "output", "jupyter_data": error}
+    page = page_of({"type": "block", "visibility": "remove", "children": [output]})
+    with pytest.raises(BookError, match=r"01_x\.ipynb.*ValueError: no"):
+        refuse_failed_cells(page.site)
+
+
+def test_a_complaint_of_mystmd(tmp_path: Path) -> None:
+    text = "# A\n\n{cite:p}`missing`\n"
+    with pytest.raises(BookError, match="missing"):
+        build(project(tmp_path / "project", prose=text))
+
+
+def test_faults_of_built_pages(tmp_path: Path) -> None:
+    (tmp_path / "b.html").write_text('<h2 id="here">')
+    (tmp_path / "a.html").write_text(
+        '<i id="x"><i id="x"><a href="b.html#here"><a href="#x">'
+        '<a href="https://example.org"><a href="c.html"><a href="b.html#there">'
+        '<img src="gone.png"><a href="/b.html">'
+    )
+    assert faults(tmp_path) == [
+        'a.html has the anchor "x" twice.',
+        "a.html needs c.html, which is not there.",
+        "a.html links to b.html#there: no such anchor there.",
+        "a.html needs gone.png, which is not there.",
+        "a.html links to /b.html, which is not relative.",
+    ]
+
+
+def test_picture_sizes_are_in_css_pixels() -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36pt"/>'
+    assert picture_size(svg, "image/svg+xml") == (96, 48)
+    assert picture_size(CIRCLE.encode(), "image/svg+xml") == (8, 4)

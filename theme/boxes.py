@@ -1,0 +1,182 @@
+"""What stands by itself on the page: figures, tables, boxes."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from theme.content import Node
+from theme.errors import BookError
+from theme.html import element, joined
+from theme.nodes import Page, handles, plain
+from theme.text import without_links
+
+# Figures and tables
+
+plain("legend", "div", "legend")
+plain("caption", "figcaption")
+plain("tableRow", "tr")
+
+
+@handles("image")
+def image(page: Page, node: Node) -> Markup:
+    if not node.get("alt"):
+        raise BookError(
+            f"The picture {node.get('urlSource') or node['url']} has no alternative "
+            "text. Write what it shows between the brackets of ![…](…), or as the "
+            "figure's `:alt:` option."
+        )
+    width = node.get("width")
+    return element(
+        "img",
+        src=page.site.href(node["url"]),
+        alt=node["alt"],
+        style=f"width: {width}" if width else None,
+        class_="plot",
+    )
+
+
+@handles("container")
+def container(page: Page, node: Node) -> Markup:
+    """Whatever has a caption: a figure, a table, a listing, a quotation."""
+    kind = node["kind"]
+    cells = [child for child in node["children"] if child["type"] == "code"]
+    # The code of a cell stands above the figure that it draws.
+    above = cells if kind != "code" else []
+    body = [child for child in node["children"] if child not in above]
+    if kind in ("table", "code"):  # what it is, before what it holds
+        body.sort(key=lambda child: child["type"] != "caption")
+    figure = element(
+        "figure",
+        joined(map(page.render, body)),
+        id=node.get("html_id"),
+        class_=f"{kind} wide",
+    )
+    return joined(map(page.render, above)) + figure
+
+
+@handles("captionNumber")
+def caption_number(page: Page, node: Node) -> Markup:
+    """ "Figure 3:"; its anchor is the figure's, which has it already."""
+    return element("span", page.children(node), class_="number") + " "
+
+
+@handles("table")
+def table(page: Page, node: Node) -> Markup:
+    rows = node["children"]
+
+    def heads(row: Node) -> bool:
+        return all(cell.get("header") for cell in row.get("children", ()))
+
+    count = next((i for i, row in enumerate(rows) if not heads(row)), len(rows))
+    head = element("thead", joined(map(page.render, rows[:count]))) if count else ""
+    body = element("tbody", joined(map(page.render, rows[count:])))
+    content = element("table", joined([head, body]), id=node.get("html_id"))
+    return element("div", content, class_="scroll wide")
+
+
+@handles("tableCell")
+def table_cell(page: Page, node: Node) -> Markup:
+    align = node.get("align")
+    return element(
+        "th" if node.get("header") else "td",
+        page.children(node),
+        class_=align if align != "left" else None,
+        colspan=node.get("colspan"),
+        rowspan=node.get("rowspan"),
+    )
+
+
+# Boxes
+
+plain("aside", "aside", "margin")
+plain("grid", "div", "grid")
+plain("cardTitle", "p", "title")
+plain("header", "div", "header")
+plain("footer", "div", "footer")
+plain("summary", "summary")
+
+
+def box(
+    page: Page, node: Node, kind: str, label: str = "", *, folded: bool = False
+) -> Markup:
+    """A titled box: the label ("Theorem 2"), the author's title, and the content."""
+    children = node.get("children", [])
+    titles = [child for child in children if child["type"] == "admonitionTitle"]
+    body = joined(page.render(child) for child in children if child not in titles)
+    heading = element("span", label, class_="label") if label else Markup("")
+    for title in titles:
+        words = page.children(without_links(title) if folded else title)
+        heading += " " + element("span", words, class_="name") if label else words
+    attributes = {"id": node.get("html_id"), "class_": f"box {kind}"}
+    if folded:
+        summary = element("summary", heading, class_="title")
+        return element("details", summary + body, **attributes)
+    return element(
+        "section", element("p", heading, class_="title") + body, **attributes
+    )
+
+
+def classes(node: Node) -> list[str]:
+    return (node.get("class") or "").split()
+
+
+@handles("admonition")
+def admonition(page: Page, node: Node) -> Markup:
+    names = classes(node)
+    kind = node.get("kind") or next((n for n in names if n != "dropdown"), "note")
+    return box(page, node, kind, folded="dropdown" in names)
+
+
+@handles("proof")
+def proof(page: Page, node: Node) -> Markup:
+    kind = node["kind"]
+    numbered = kind != "proof" and node.get("enumerator")
+    label = kind.capitalize() + (f" {node['enumerator']}" if numbered else "")
+    folded = "dropdown" in classes(node)
+    return box(page, node, f"statement {kind}", label, folded=folded)
+
+
+@handles("exercise")
+def exercise(page: Page, node: Node) -> Markup:
+    number = node.get("enumerator")
+    return box(page, node, "exercise", f"Exercise {number}" if number else "Exercise")
+
+
+@handles("solution")
+def solution(page: Page, node: Node) -> Markup:
+    """Always folded: a reader opens it after having tried."""
+    if node.get("gate"):
+        raise BookError(
+            "solution-start and solution-end do not join cells. Put the solution's "
+            "code into a cell of its own with a label and the tag remove-cell, and "
+            "embed it: `:::{embed} #label`."
+        )
+    return box(page, node, "solution", folded=True)
+
+
+@handles("details")
+def details(page: Page, node: Node) -> Markup:
+    return element(
+        "details", page.children(node), open=bool(node.get("open")), class_="box"
+    )
+
+
+@handles("tabSet")
+def tab_set(page: Page, node: Node) -> Markup:
+    """Alternatives one after the other, each under its title: none is hidden."""
+    return element("div", page.children(node), class_="tabs")
+
+
+@handles("tabItem")
+def tab_item(page: Page, node: Node) -> Markup:
+    title = element("p", node["title"], class_="title")
+    return element("section", title + page.children(node), class_="box")
+
+
+@handles("card")
+def card(page: Page, node: Node) -> Markup:
+    content = page.children(node)
+    if node.get("url"):
+        href = page.site.href(node["url"])
+        return element("a", content, class_="card", href=href)
+    return element("div", content, class_="card")
