@@ -35,6 +35,11 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def words(node: Node) -> str:
+    """The text of a node without its marks; of mathematics, the source."""
+    return "".join(part.get("value", "") for part in walk(node))
+
+
 @dataclass
 class Site:
     """The pages of the book in reading order, and the files they use.

@@ -32,6 +32,8 @@ class Page:
 
     site: Site
     content: Node
+    section: str = ""
+    """The heading met last."""
     outline: list[tuple[int, str, Markup]] = field(default_factory=list)
     """Depth, anchor and text of the headings met so far."""
     footnotes: list[Markup] = field(default_factory=list)
@@ -51,12 +53,10 @@ class Page:
     def place(self, node: Node) -> str:
         """Where the author finds the node."""
         line = node.get("position", {}).get("start", {}).get("line")
-        words = self.content["location"].lstrip("/") + (
+        place = self.content["location"].lstrip("/") + (
             f", line {line}" if line else ""
         )
-        if self.outline:
-            words += f', under "{self.outline[-1][2].striptags()}"'
-        return words
+        return place + (f', under "{self.section}"' if self.section else "")
 
 
 def unknown(page: Page, node: Node) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from theme.content import Node
+from theme.content import Node, words
 from theme.html import element, joined
 from theme.nodes import Page, handles, plain
 
@@ -54,6 +54,7 @@ def abbreviation(page: Page, node: Node) -> Markup:
 @handles("heading")
 def heading(page: Page, node: Node) -> Markup:
     depth, anchor, content = node["depth"], node.get("html_id"), page.children(node)
+    page.section = words(node)
     if not anchor:
         return element(f"h{depth}", content)
     page.outline.append((depth, anchor, page.children(without_links(node))))
@@ -62,7 +63,7 @@ def heading(page: Page, node: Node) -> Markup:
         "#",
         class_="anchor",
         href=f"#{anchor}",
-        aria_label=f"Link to “{content.striptags()}”",
+        aria_label=f"Link to “{page.section}”",
     )
     return element(f"h{depth}", content + " " + link, id=anchor)
 
