@@ -49,7 +49,7 @@ class MatchingNet(Learner):
     ) -> Any:
         return LabelledSupport(self.network(support_x), support_y)
 
-    def attention(
+    def log_attention(
         self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q S"]:
         """The logarithm of a(x̂, x_i); its exponentials sum to 1 over the support."""
@@ -60,7 +60,7 @@ class MatchingNet(Learner):
         self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q C"]:
         """Log-probabilities: the logarithm of eq. 1."""
-        return log_of_attended_labels(self.attention(adapted, query_x), adapted.labels)
+        return log_of_attended_labels(self.log_attention(adapted, query_x), adapted.labels)
 
 
 def log_of_attended_labels(

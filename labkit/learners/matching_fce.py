@@ -66,7 +66,7 @@ class MatchingNetFCE(MatchingNet):
         forward, backward = self.over_support(alone)[0].chunk(2, dim=-1)
         return LabelledSupport(forward + backward + alone, support_y)
 
-    def attention(
+    def log_attention(
         self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q S"]:
         queries = self.look(self.network(query_x), adapted.embeddings)
