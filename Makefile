@@ -36,20 +36,20 @@ $(READY):
 	@touch $@
 
 book: $(READY)  ## build the book from the executed notebooks and say where it is
-	$(RUN) theme build
+	@$(RUN) theme build
 
 lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one document
-	$(RUN) jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
+	$(RUN) jupyterlab --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
 
 run: $(READY)  ## run every chapter from top to bottom; results go to _build/runs
-	$(RUN) tools.chapters run $(CHAPTER) $(if $(PROFILE),--profile $(PROFILE)) \
+	@$(RUN) tools.chapters run $(CHAPTER) $(if $(PROFILE),--profile $(PROFILE)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(DEVICE),--device $(DEVICE))
 
 sync: $(READY)  ## bring each .py and .ipynb to the same text; FROM=ipynb for the other way
-	$(RUN) tools.chapters sync $(CHAPTER) $(if $(FROM),--from $(FROM))
+	@$(RUN) tools.chapters sync $(CHAPTER) $(if $(FROM),--from $(FROM))
 
 execute: $(READY)  ## sync, then compute the committed outputs afresh
-	$(RUN) tools.chapters execute $(CHAPTER)
+	@$(RUN) tools.chapters execute $(CHAPTER)
 
 # $(call check,what,command,what to do when it fails)
 define check
