@@ -38,9 +38,9 @@ def draw(strokes: Strokes, generator: torch.Generator) -> Path:
     turn, slant = vary(0.06, B), vary(0.12, B)
     columns = [turn.cos(), turn.sin(), slant - turn.sin(), turn.cos()]
     linear = torch.stack(columns, -1).view(B, 2, 2)
-    linear = linear * (vary(0.09, B, 1, 1) + vary(0.075, B, 1, 2)).exp()
+    linear = linear * (vary(0.12, B, 1, 1) + vary(0.075, B, 1, 2)).exp()
     position = torch.einsum("bswk,bkd->bswd", position, linear)
-    path = hand.through(position + 0.485 + vary(0.043, B, 1, 1, 2))
+    path = hand.through(position + 0.485 + vary(0.05, B, 1, 1, 2))
 
     # And no line is quite straight.
     waver = 0.15 * path.length[..., None]

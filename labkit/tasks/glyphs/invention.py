@@ -88,7 +88,7 @@ class Style:
             strokes=strokes,
             waypoints=1 + segments / strokes,
             joining=between(0.3, 1.0),
-            diagonal=between(0.0, 0.35),
+            diagonal=between(0.0, 0.5),
             curved=between(-0.2, 1.2),
             bulging=between(-0.2, 0.4),
         )
@@ -161,9 +161,9 @@ def legibility(strokes: Strokes) -> Bool[Tensor, " B"]:
     length = path.length.sum(-1)
     page = ink(path, 20, BROAD_PEN)
     # Strokes that run into one another leave less ink than their length.
-    apart = page.float().mean((1, 2)) / 255 > 0.85 * length * BROAD_PEN
-    # More holes than pieces make a knot.
-    knot = pieces_less_holes(page > 127) < 0
+    apart = page.float().mean((1, 2)) / 255 > 0.76 * length * BROAD_PEN
+    # Two holes more than pieces make a knot.
+    knot = pieces_less_holes(page > 127) < -1
     # A line is spread seven times as far in one direction as in the other, or more.
     outline = path.points(64)
     x, y = (outline - outline.mean(1, keepdim=True)).unbind(-1)
