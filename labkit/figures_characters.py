@@ -12,14 +12,12 @@ from jaxtyping import Float, Int64
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from labkit import figures
 from labkit.episode import Episode
 from labkit.figures import INK
-from labkit.learners.protonet import class_means
 
 COLOURS = tuple(figures.COLOURS.values())
 CLASSES = "ABCD"
@@ -127,17 +125,46 @@ def plot_cells(
             dashed: Any = {"colors": INK, "linestyles": "--", "linewidths": 1.4}
             axes.contour(line, line, tie, [0], **dashed)
         starts = plane.project(before)
-        axes.scatter(*starts.T, s=30, fc="none", ec=INK, zorder=5)
+        axes.scatter(starts[:, 0], starts[:, 1], s=30, fc="none", ec=INK, zorder=5)
         arrow = {"arrowstyle": "->", "lw": 1.5, "color": INK, "shrinkB": 6}
         for start, end in zip(starts.tolist(), places.tolist(), strict=True):
             axes.annotate("", end, start, arrowprops=arrow, zorder=5)
-    axes.scatter(*places.T, s=190, c=COLOURS[:n], ec="white", lw=1.5, zorder=6)
+    dot: Any = {"s": 190, "c": COLOURS[:n], "ec": "white", "lw": 1.5, "zorder": 6}
+    axes.scatter(places[:, 0], places[:, 1], **dot)
     letter: Any = {"color": "white", "weight": "bold", "size": 9, "zorder": 7}
     for name, (x, y) in zip(CLASSES[:n], places.tolist(), strict=True):
         axes.text(x, y, name, ha="center", va="center_baseline", **letter)
     axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
+
+
+def plot_embedding(
+    axes: Axes,
+    drawings: Float[Tensor, "n 1 H W"],
+    labels: Int64[Tensor, " n"],
+    points: Float[Tensor, "n D"],
+    title: str,
+) -> float:
+    """Drawings at the first two principal components of their points.
+
+    Returns:
+        The part of the drawings whose nearest other one, in all dimensions and not
+        only in the two shown, has the same label. It is part of the title, and so is
+        the part of the variance that the two components keep.
+    """
+    drawings, labels, points = drawings.cpu(), labels.cpu(), points.detach().cpu()
+    plane = Plane.of(points)
+    places = plane.project(points)
+    kept = float(places.square().sum() / (points - plane.origin).square().sum())
+    nearest = torch.cdist(points, points).fill_diagonal_(torch.inf).argmin(-1)
+    own_kind = float((labels[nearest] == labels).float().mean())
+    axes.set_title(f"{title}\n{own_kind:.0%} own kind, {kept:.0%} of the variance")
+    half = 1.1 * float(places.abs().max())
+    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
+    axes.grid(False)
+    plot_drawings(axes, drawings, labels, places, side=0.16 * half)
+    return own_kind
 
 
 def plot_drawings(
@@ -148,11 +175,14 @@ def plot_drawings(
     *,
     side: float,
 ) -> None:
-    """The ink of each drawing at its place, in the colour of its class."""
+    """The ink of each drawing at its place, in the colour of its class.
+
+    There are four colours; a fifth class takes the first again.
+    """
     limits = axes.axis()
     for drawing, label, (x, y) in zip(drawings, labels, places.tolist(), strict=True):
         rgba = np.empty((*drawing.shape[1:], 4))
-        rgba[..., :3] = to_rgb(COLOURS[label])
+        rgba[..., :3] = to_rgb(COLOURS[label % len(COLOURS)])
         rgba[..., 3] = drawing[0]
         extent = (x - side / 2, x + side / 2, y - side / 2, y + side / 2)
         axes.imshow(rgba, extent=extent, interpolation="antialiased", zorder=3)
@@ -161,10 +191,10 @@ def plot_drawings(
 
 def plot_task(
     episode: Episode,
-    support: Float[Tensor, "S D"],
+    support: Float[Tensor, "N K D"],
     query: Float[Tensor, "Q D"],
     shots: tuple[int, int],
-) -> Figure:
+) -> None:
     """One task with few and with more support drawings: contact sheet, plane, cells.
 
     episode: one task of at most four classes, ordered by class.
@@ -172,33 +202,25 @@ def plot_task(
     shots: how many of the support drawings each of the two columns uses.
     """
     episode, support, query = episode.to("cpu"), support.cpu(), query.cpu()
-    way, truth = episode.support_y.shape[-1], episode.query_y[0].argmax(-1)
-    shown = torch.arange(len(support) // way) < torch.tensor(shots)[:, None]
-    few = [
-        replace(
-            episode,
-            support_x=episode.support_x[:, mask],
-            support_y=episode.support_y[:, mask],
-        )
-        for mask in shown.repeat(1, way)
-    ]
-    means = [
-        class_means(support[None, mask], few[i].support_y)[0]
-        for i, mask in enumerate(shown.repeat(1, way))
-    ]
+    truth = episode.query_y[0].argmax(-1)
+    means = [support[:, :k].mean(1) for k in shots]
     planes = [Plane.of(prototypes) for prototypes in means]
     planes[0] = planes[0].turned_towards(planes[1])
     places = [
-        plane.project(torch.cat([query, prototypes]))
+        plane.project(torch.cat([query, prototypes, means[0]]))
         for plane, prototypes in zip(planes, means, strict=True)
     ]
     half = 1.12 * float(torch.cat(places).abs().max())
-    figure, (sheets, squares) = plt.subplots(
-        2, 2, figsize=(9, 6.3), height_ratios=(1, 2.9)
-    )
+    _, (sheets, squares) = plt.subplots(2, 2, figsize=(9, 6.3), height_ratios=(1, 2.9))
     for i, k in enumerate(shots):
+        first = (torch.arange(support.shape[1]) < k).repeat(len(support))
+        shown = replace(
+            episode,
+            support_x=episode.support_x[:, first],
+            support_y=episode.support_y[:, first],
+        )
         answers = torch.cdist(query, means[i]).argmin(-1)
-        plot_episode(sheets[i], few[i], answers, room=max(shots))
+        plot_episode(sheets[i], shown, answers, room=max(shots))
         right = int((answers == truth).sum())
         plural = "s" if k > 1 else ""
         sheets[i].set_title(
@@ -208,4 +230,3 @@ def plot_task(
         plot_cells(squares[i], planes[i], means[i], half=half, before=earlier)
         queries = (episode.query_x[0], truth, places[i][: len(query)])
         plot_drawings(squares[i], *queries, side=0.19 * half)
-    return figure
