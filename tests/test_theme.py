@@ -292,6 +292,12 @@ def test_an_output_that_a_page_cannot_show(mime: str) -> None:
     assert mime in fails({"type": "outputs", "id": "1", "children": [output]})
 
 
+def test_a_figure_whose_cell_has_not_been_run() -> None:
+    outputs = {"type": "outputs", "id": "1"}
+    figure = {"type": "container", "kind": "figure", "label": "fig-x"}
+    assert "fig-x shows nothing" in fails({**figure, "children": [outputs]})
+
+
 def test_a_directive_that_ends_too_early() -> None:
     assert "needs more colons" in fails({"type": "code", "lang": "", "value": ""})
 

@@ -39,6 +39,12 @@ def image(page: Page, node: Node) -> Markup:
 def container(page: Page, node: Node) -> Markup:
     """Whatever has a caption: a figure, a table, a listing, a quotation."""
     kind = node["kind"]
+    for child in node["children"]:
+        if child["type"] == "outputs" and not child.get("children"):
+            raise BookError(
+                f"The cell of {node.get('label', 'a figure')} shows nothing: the "
+                "notebook has not been run, or the cell ends without a picture."
+            )
     cells = [child for child in node["children"] if child["type"] == "code"]
     # The code of a cell stands above the figure that it draws.
     above = cells if kind != "code" else []
