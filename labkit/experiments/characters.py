@@ -35,7 +35,7 @@ GLYPH_SEED, FRESH_GLYPH_SEED = 0, 1
 DRAWINGS = 20
 
 LEARNERS = {"ProtoNet": ProtoNet, "MatchingNet": MatchingNet, "FCE": MatchingNetFCE}
-NETWORKS: dict[str, type[Network]] = {"Conv4": Conv4, "ResNet": ResNet}
+NETWORKS: dict[str, Callable[..., Network]] = {"Conv4": Conv4, "ResNet": ResNet}
 SIZES = {"Conv4": 28, "ResNet": 48}
 
 
@@ -52,6 +52,7 @@ class FewShotCharacters(Experiment):
 
     method: Literal["ProtoNet", "MatchingNet", "FCE"]
     network: Literal["Conv4", "ResNet"]
+    width: int
     distance: Distance
     way: int
     shot: int
@@ -64,7 +65,8 @@ class FewShotCharacters(Experiment):
     warp: bool = False
 
     def learner(self) -> Learner:
-        return LEARNERS[self.method](NETWORKS[self.network](), self.distance)
+        network = NETWORKS[self.network](width=self.width)
+        return LEARNERS[self.method](network, self.distance)
 
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
@@ -185,6 +187,7 @@ def _standard(
     return FewShotCharacters(
         method=method,
         network="Conv4",
+        width=64,
         distance="squared_euclidean" if method == "ProtoNet" else "cosine",
         way=60,
         shot=shot,
@@ -213,7 +216,8 @@ def _of_full_context(method: Literal["MatchingNet", "FCE"]) -> FewShotCharacters
     """
     return FewShotCharacters(
         method=method,
-        network="ResNet",
+        network="Conv4",
+        width=64,
         distance="cosine",
         way=20,
         shot=1,
@@ -228,17 +232,20 @@ EXPERIMENTS = {
     "protonet-glyphs": FewShotCharacters(
         method="ProtoNet",
         network="ResNet",
+        width=32,
         distance="cosine",
         way=60,
         shot=1,
         query=1,
-        steps=6000,
+        steps=7000,
         learning_rate=5e-3,
         glyph_alphabets=300,
+        warp=True,
     ),
     "protonet-glyphs-small1": FewShotCharacters(
         method="ProtoNet",
         network="ResNet",
+        width=48,
         distance="cosine",
         way=60,
         shot=1,

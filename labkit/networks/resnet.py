@@ -15,30 +15,28 @@ from torch.nn import functional as F
 from labkit.device import generator as seeded
 from labkit.networks.network import Network, Parameters
 
+SIZE = 48
+
 
 class ResNet(Network):
-    """[..., 1, size, size] → [..., 128], the mean over positions of the last block.
+    """[..., 1, 48, 48] → [..., 36 · width]: 4 · width channels at 3 × 3 positions.
+
+    Positions are kept and not averaged away: where a stroke lies tells a character.
 
     Normalisation: batch statistics in training mode, running ones in evaluation mode.
     Parameters given to `forward` are one set for all tasks.
     """
 
-    def __init__(
-        self, *, stem: int = 16, widths: tuple[int, ...] = (32, 64, 128), seed: int = 0
-    ) -> None:
+    def __init__(self, *, width: int = 32, seed: int = 0) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(1, stem, 5, stride=2, padding=2, bias=False)
-        self.norm = nn.BatchNorm2d(stem)
-        inputs = (stem, *widths[:-1])
+        self.stem = nn.Conv2d(1, width // 2, 5, stride=2, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(width // 2)
         self.blocks = nn.Sequential(
-            *(
-                ResidualBlock(before, after, stride=1 if stage == 0 else 2)
-                for stage, (before, after) in enumerate(
-                    zip(inputs, widths, strict=True)
-                )
-            )
+            ResidualBlock(width // 2, width, stride=1),
+            ResidualBlock(width, 2 * width, stride=2),
+            ResidualBlock(2 * width, 4 * width, stride=2),
         )
-        self.features = widths[-1]
+        self.features = 4 * width * (SIZE // 16) ** 2
         generator = seeded(seed)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -47,15 +45,14 @@ class ResNet(Network):
 
     def forward(
         self,
-        x: Float[Tensor, "... 1 size size"],
+        x: Float[Tensor, "... 1 48 48"],
         parameters: Parameters | None = None,
     ) -> Float[Tensor, "... features"]:
         if parameters is not None:
             return torch.func.functional_call(self, dict(parameters), (x,))
         images = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
         h = F.relu(F.max_pool2d(self.norm(self.stem(images)), 2))
-        h = self.blocks(h).mean((-2, -1))
-        return h.view(*x.shape[:-3], self.features)
+        return self.blocks(h).reshape(*x.shape[:-3], self.features)
 
 
 class ResidualBlock(nn.Module):
