@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("table", help="recorded figures as Markdown")
     table.add_argument("names", nargs="+", metavar="NAME")
+    table.add_argument("--tasks", default="*", help="only tasks of names like this")
     table.set_defaults(command=_table)
 
     data = commands.add_parser("data", help="download public data")
@@ -100,7 +101,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    print(records.table([records.read(name) for name in _matching(options.names)]))
+    chosen = [records.read(name) for name in _matching(options.names)]
+    print(records.table(chosen, options.tasks))
 
 
 def _data(options: argparse.Namespace) -> None:

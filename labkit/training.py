@@ -86,8 +86,9 @@ def meta_train(
     with, and training stops after `patience` looks without improvement.
 
     With `checkpoint`, the whole state is written there every `checkpoint_every` steps
-    and a later call with the same arguments goes on from it. On a CPU the weights it
-    ends with are those of an uninterrupted run, bit for bit.
+    and a later call with the same arguments goes on from it, on another device if need
+    be. On a CPU the weights it ends with are those of an uninterrupted run, bit for
+    bit.
 
     clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
     autocast: compute in this lower precision where torch judges it harmless.
@@ -219,6 +220,7 @@ class _Run:
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),
                 "generator": self.generator.get_state(),
+                "device": self.generator.device.type,
                 "history": vars(self.history),
                 "best": vars(self.best),
             },
@@ -244,6 +246,9 @@ class _Run:
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
-        self.generator.set_state(state["generator"].cpu())
+        if state["device"] == self.generator.device.type:
+            self.generator.set_state(state["generator"].cpu())
+        else:  # no device continues another's stream: other tasks, as good
+            self.generator.manual_seed(self.generator.initial_seed() + self.steps_done)
         vars(self.history).update(state["history"])
         vars(self.best).update(state["best"])

@@ -6,10 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation, evaluate, task_scores
 from labkit.learners.learner import Learner
+from labkit.learners.protonet import ProtoNet
+from labkit.networks.conv4 import Conv4
 from labkit.objective import accuracy, cross_entropy, squared_error
+from labkit.tasks.characters import FewShot
+from labkit.tasks.glyphs import draw_alphabets
 
 
 @dataclass
@@ -69,6 +74,20 @@ def test_the_learner_is_evaluated_in_evaluation_mode_and_left_as_it_was():
     assert learner.training
     for name, value in learner.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_the_number_of_threads_moves_a_figure_by_less_than_one_query_in_a_thousand():
+    characters = draw_alphabets(2, 10, 20, generator=generator(0))
+    tasks, learner = FewShot(characters, 5, 1, query=5), ProtoNet(Conv4(width=16))
+    threads = torch.get_num_threads()
+    try:
+        figures = []
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            figures.append(evaluate(learner, tasks, n_tasks=100))
+    finally:
+        torch.set_num_threads(threads)
+    assert figures[0].mean == pytest.approx(figures[1].mean, abs=1e-3)
 
 
 def test_one_task_has_no_interval():

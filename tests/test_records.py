@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from labkit import records
+from labkit.device import generator
 from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments import EXPERIMENTS, find
+from labkit.experiments.characters import FewShotCharacters
 from labkit.experiments.experiment import run
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.records import Figure, Published, Record
 from labkit.tasks import omniglot
+from labkit.tasks.characters import CharacterSet
 
 STORED = sorted(records.RESULTS.glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
@@ -135,6 +138,21 @@ def test_an_experiment_runs_from_tasks_to_figures(capsys):
     assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", [n for n in EXPERIMENTS if n.startswith("omniglot")])
+def test_the_standard_tables_run_given_the_release(name, monkeypatch):
+    release = CharacterSet(
+        torch.randint(256, (80, 20, 28, 28)).to(torch.uint8),
+        torch.zeros(80, dtype=torch.int64),
+        tuple(f"A/character{n:02}" for n in range(80)),
+        ("A",),
+    )
+    parts = release.split(30, 20, 30, generator=generator(0))
+    monkeypatch.setattr("labkit.experiments.characters._vinyals", lambda size: parts)
+    monkeypatch.setattr(FewShotCharacters, "data_sha256", lambda self: {})
+    record = run(name, find(name), seed=0, device=torch.device("cpu"), smoke=True)
+    assert [figure.published is not None for figure in record.figures] == [True, True]
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_rows_of_records_shown_in_a_chapter_are_those_of_the_records(path):
     current = records.html_table([records.read(name) for name in TRAINED], "")
@@ -154,4 +172,5 @@ def test_the_figures_in_the_readme_are_those_of_the_records():
     assert shown, "README.md has lost its table of records"
     names, pattern = shown[1].split(" | ")
     expected = records.table([records.read(n) for n in names.split()], pattern)
-    assert shown[2].strip() == expected
+    command = f"python -m labkit table {names} --tasks '{pattern}'"
+    assert shown[2].strip() == expected, f"put there what `{command}` prints"

@@ -85,6 +85,24 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, steps_before_interrupt
     assert resumed_history.validation == history.validation
 
 
+def test_a_run_begun_on_another_device_goes_on_with_tasks_of_its_own(tmp_path):
+    kept = {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 10}
+    with pytest.raises(InterruptionError):
+        train(ScaledMean(), InterruptedLines(25), **kept)
+    state = torch.load(tmp_path / "run.pt")
+    torch.save(state | {"device": "cuda"}, tmp_path / "run.pt")
+    learner = ScaledMean()
+    history = train(learner, Lines(), **kept)
+    assert len(history.losses) == 60
+    assert learner.theta.item() == pytest.approx(1, abs=0.2)
+
+
+def test_lower_precision_reaches_the_same_minimum():
+    learner = ScaledMean()
+    train(learner, Lines(), steps=300, autocast=torch.bfloat16)
+    assert learner.theta.item() == pytest.approx(1, abs=0.02)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     first, second = ScaledMean(), ScaledMean()
     train(first, Lines(), checkpoint=tmp_path / "run.pt")
