@@ -11,7 +11,11 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from labkit import figures
+from labkit.device import generator
 from labkit.evaluation import Evaluation
+from labkit.figures_sinusoids import plot_prediction, plot_task
+from labkit.learners.sinusoid_oracle import SinusoidOracle
+from labkit.tasks.sinusoids import Sinusoids
 
 WHITE, NEAR_BLACK = "#ffffff", "#1a1a1a"
 
@@ -113,3 +117,28 @@ def test_a_contact_sheet_has_each_drawing_where_its_row_and_column_say():
         return pixels[int(y), int(x)]
 
     assert [[at(r, c) for c in range(3)] for r in range(2)] == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_a_task_is_drawn_as_its_wave_its_support_and_its_queries():
+    tasks, source = Sinusoids(shot=3, query=4), generator(0)
+    amplitude, phase = tasks.functions(1, generator=source)
+    episode = tasks.observe(amplitude, phase, generator=source)
+    _, axes = plt.subplots()
+    plot_task(axes, episode, amplitude, phase, colour="C1")
+    support, query = (points.get_offsets() for points in axes.collections)
+    assert (
+        support.tolist()
+        == torch.cat([episode.support_x, episode.support_y], -1)[0].tolist()
+    )
+    assert len(query) == 4
+    x, y = axes.lines[0].get_data()
+    assert y == pytest.approx(amplitude.item() * np.sin(x - phase.item()), abs=1e-5)
+
+
+def test_the_prediction_of_a_learner_that_knows_waves_is_the_wave():
+    episode = Sinusoids(shot=3, query=4).sample(1, generator=generator(0))
+    _, axes = plt.subplots()
+    plot_prediction(axes, SinusoidOracle(), episode, label="exact")
+    x, y = (np.array(values) for values in axes.lines[0].get_data())
+    at_support = np.interp(episode.support_x.flatten(), x, y)
+    assert at_support == pytest.approx(episode.support_y.flatten().numpy(), abs=1e-2)
