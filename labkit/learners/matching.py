@@ -60,7 +60,9 @@ class MatchingNet(Learner):
         self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q C"]:
         """Log-probabilities: the logarithm of eq. 1."""
-        return log_of_attended_labels(self.log_attention(adapted, query_x), adapted.labels)
+        return log_of_attended_labels(
+            self.log_attention(adapted, query_x), adapted.labels
+        )
 
 
 def log_of_attended_labels(
