@@ -119,18 +119,19 @@ class FewShotCharacters(Experiment):
                 )
                 for way in (5, 20)
             }
-        sources = {
-            "fresh glyphs": partial(fresh_glyphs, size),
-            "held-out alphabets": partial(held_out, size),
-        }
+        fresh, held = partial(fresh_glyphs, size), partial(held_out, size)
+        protocols = [("fresh glyphs", fresh, 5, 1)]
+        protocols += [
+            ("held-out alphabets", held, way, shot)
+            for way in (5, 20)
+            for shot in (1, 5)
+        ]
         return {
             f"{source}, {way}-way {shot}-shot {where} alphabets": partial(
                 _few_shot, characters, way, shot, within_alphabet=where == "within"
             )
-            for source, characters in sources.items()
             for where in ("between", "within")
-            for way in (5, 20)
-            for shot in (1, 5)
+            for source, characters, way, shot in protocols
         }
 
     def data_sha256(self) -> dict[str, str]:
