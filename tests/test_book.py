@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
+# For a machine that is busy with something else; milliseconds.
+PATIENCE = 120_000
 DESKTOP, PHONE = (1280, 800), (390, 844)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIETLY = [
@@ -87,6 +89,7 @@ def opened(
         reduced_motion="reduce",
     )
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(address)
     page.evaluate("document.fonts.ready")
     return page
@@ -98,6 +101,7 @@ def test_every_page_loads_without_a_complaint_and_without_leaving_the_book(
 ) -> None:
     origin = book.as_uri() if scheme == "file" else served
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     page.on(
         "console",
