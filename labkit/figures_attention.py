@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from string import ascii_uppercase
 
 import torch
@@ -14,7 +16,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from labkit.episode import Episode
-from labkit.figures import COLOURS, PAPER
+from labkit.figures import COLOURS, INK, PAPER
+from labkit.objective import accuracy
 
 WEIGHT = LinearSegmentedColormap.from_list("weight", ["#f4f1ea", "#1f7fc4", "#0b2c47"])
 """From 0, paper, to 1. It brings its own background, as drawings do."""
@@ -45,6 +48,9 @@ def plot_attention(
     figure, axes = plt.subplots(figsize=(0.42 * width, 0.42 * (n_queries + 2.4)))
     for drawing, x in zip(episode.support_x[task], across.tolist(), strict=True):
         _drawing(axes, drawing[0], (x, 1.2))
+    axes.text(-1.2, 1.5, "support →", ha="center", va="center", fontsize="small")
+    axes.text(-1.2, 0.9, "queries ↓", ha="center", va="center", fontsize="small")
+    axes.text(float(by_class.mean()), 2, "sums by class", ha="center", va="center")
     for letter, k in zip(ascii_uppercase, range(way), strict=False):
         mine = across[labels.argmax(-1) == k]
         axes.text(float(mine.mean()), 2, letter, ha="center", va="center")
@@ -60,6 +66,40 @@ def plot_attention(
         _frame(axes, (float(by_class[truth[q]]), -q), COLOURS["green"])
     axes.set(xlim=(-1.8, width - 1.6), ylim=(0.4 - n_queries, 2.4), aspect="equal")
     axes.set_axis_off()
+    return figure
+
+
+def plot_scales(
+    votes: Mapping[float, Float[Tensor, "T Q C"]],
+    *,
+    truth: Float[Tensor, "T Q C"],
+    references: Mapping[str, float],
+    learned: float,
+) -> Figure:
+    """Accuracy and certainty of the same tasks at every scale of the similarity.
+
+    votes: by scale, the probabilities of the classes.
+    references: accuracies that do not depend on the scale.
+    learned: the scale that training chose.
+    """
+    scales = list(votes)
+    scores = torch.stack([accuracy(of, truth) for of in votes.values()]).cpu()
+    mean, half = scores.mean(1), 1.96 * scores.std(1) / scores.shape[1] ** 0.5
+    certainty = [of.amax(-1).mean().item() for of in votes.values()]
+    others = truth.shape[-1] - 1
+    ceiling = [1 / (1 + others * math.exp(-scale)) for scale in scales]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+    left.semilogx(scales, mean, label="attention")
+    left.fill_between(scales, mean - half, mean + half, alpha=0.2, lw=0)
+    for (name, value), line in zip(references.items(), ("--", "-."), strict=True):
+        left.axhline(value, ls=line, color=INK, label=name)
+    right.semilogx(scales, certainty, label="measured")
+    right.semilogx(scales, ceiling, "--", label="ceiling")
+    left.set(xlabel="scale $s$", ylabel="accuracy")
+    right.set(xlabel="scale $s$", ylabel="mean largest probability")
+    for axes in (left, right):
+        axes.axvline(learned, ls=":", color=INK, label="learned $s$")
+        axes.legend()
     return figure
 
 

@@ -1,0 +1,769 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (ch-matching)=
+# # Matching networks
+#
+# Someone shows you five characters of an alphabet you have never seen, one drawing of
+# each, and asks what a sixth drawing is. You compare it with the five and say the name of
+# the one it resembles most; where two resemble it, you hesitate between their names.
+# Matching Networks {cite:p}`vinyals2016matching` do exactly this and nothing else: every
+# labelled drawing votes for its own label, with a weight that grows with its resemblance
+# to the drawing in question. What is learned is how to see resemblance.
+#
+# Prototypical networks ([](#ch-prototypical)) first condense a class into one point. Here
+# nothing is condensed: $\theta'$ is the labelled support itself.
+#
+# :::{admonition} What you will be able to do
+# :class: tip
+# - write the prediction as a softmax and a matrix product, and check it by hand;
+# - say in which limits it is a nearest neighbour, the class frequencies or a prototype,
+#   and prove that it always lies between two of them;
+# - derive why raw cosines cannot be confident, and measure what one learned number changes;
+# - explain what full-context embeddings add, what they cost, and what they depend on;
+# - predict when attention names the class with the most examples, whatever it is shown.
+# :::
+
+# %% tags=["parameters"]
+seed = 0
+device = "auto"
+profile = "book"
+
+# %%
+import math
+from itertools import pairwise
+
+import torch
+from IPython.display import HTML
+from torch.nn import functional as F
+
+from labkit import figures, records
+from labkit.device import choose, generator
+from labkit.evaluation import evaluate, task_scores
+from labkit.figures_attention import plot_attention, plot_scales
+from labkit.learners.matching import MatchingNet
+from labkit.learners.matching_fce import MatchingNetFCE
+from labkit.learners.protonet import ProtoNet, class_means
+from labkit.networks.conv4 import Conv4
+from labkit.networks.resnet import ResNet
+from labkit.notebooks import by_profile
+from labkit.objective import accuracy, squared_error
+from labkit.tasks import omniglot
+from labkit.tasks.characters import FewShot
+from labkit.tasks.glyphs import draw_alphabets
+from labkit.tasks.sinusoids import Sinusoids, best_fixed_error
+from labkit.training import cosine, meta_train
+
+figures.style()
+device = choose(device)
+
+# %% [markdown]
+# ## A vote of the examples
+#
+# The tasks are those of [](#ch-prototypical): invented characters, drawn by invented
+# hands, at 48 × 48 pixels. Training and test use different alphabets.
+
+# %%
+n_alphabets, n_fresh, steps, n_tasks = by_profile(
+    profile, smoke=(4, 2, 5, 4), book=(60, 20, 300, 150), paper=(300, 20, 4000, 1000)
+)
+seen = draw_alphabets(n_alphabets, 20, 10, size=48, generator=generator(seed, device))
+fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=generator(seed + 1, device))
+seen, fresh
+
+# %% [markdown]
+# We train first and look at what came out; the formula comes after the picture. Each step
+# is one task of 60 characters, one drawing of each to learn from and one to name. The
+# loss is the cross-entropy, averaged over the queries.
+
+
+# %%
+def train(learner):
+    tasks = FewShot(seen, way=60, shot=1, query=1)
+    schedule = {"learning_rate": 5e-3, "schedule": cosine(steps)}
+    return meta_train(learner, tasks, steps=steps, seed=seed, **schedule)
+
+
+learner = MatchingNet(ResNet(seed=seed), "cosine").to(device)
+history = train(learner)
+one_shot = FewShot(fresh, way=5, shot=1, query=5)
+one_shot_accuracy = evaluate(learner, one_shot, n_tasks=4 * n_tasks, seed=seed)
+assert profile == "smoke" or one_shot_accuracy.mean > 0.9  # chance is 0.2
+print(f"fresh glyphs, 5-way 1-shot, {one_shot_accuracy.n_tasks} tasks:")
+print(one_shot_accuracy.percent(), one_shot_accuracy.normalisation)
+
+# %% [markdown]
+# Under a minute of training, and the learner names characters of alphabets that did not
+# exist before the cell ran. (*Inductive*: each query is answered as if it were alone.)
+# Now watch it answer. Of 60 tasks, [](#fig-attention) shows the one in which it gives the
+# true classes the least weight, because a learner that is always sure shows little.
+
+# %%
+#| label: fig-attention
+#| caption: Attention of ten queries (rows) to fifteen labelled drawings (columns), three of each of five characters from one invented alphabet. The darker a cell, the larger its weight; each row adds up to 1. Orange frames mark the nearest support drawing of each query. On the right, the weights of each class added up, in percent; green frames mark the true class. Of 60 tasks this is the one the learner finds hardest.
+#| alt: "A grid of ten rows and fifteen columns with drawings along both sides. Most rows are dark in one to three cells of the row's own class and pale elsewhere; a few rows spread over two classes. A second grid of ten rows and five columns holds the sums by class."
+tasks = FewShot(fresh, way=5, shot=3, query=2, within_alphabet=True)
+episode = tasks.sample(60, generator=generator(seed, device))
+learner.eval()
+with torch.no_grad():
+    support = learner.adapt(episode.support_x, episode.support_y)
+    attention = learner.log_attention(support, episode.query_x).exp()
+votes = attention @ episode.support_y
+hardest = int((votes * episode.query_y).sum((1, 2)).argmin())
+_ = plot_attention(episode, attention, hardest)
+
+# %% [markdown]
+# Read one row from left to right. Its query spreads one unit of weight over the fifteen
+# drawings; most of it lands on drawings that look alike, and usually, though not always,
+# most on drawings of its own class. No drawing is *chosen*. The orange frame is where a
+# nearest neighbour would put the whole unit. Attention here is that nearest neighbour made
+# soft: where one drawing is much more alike than the rest, the row has a single dark cell
+# and the two agree; where several are about equally alike, they share the vote, and
+# together they can outvote the nearest.
+
+# %%
+nearest = attention.argmax(-1, keepdim=True).expand_as(votes)
+nearest_label = episode.support_y.gather(1, nearest).argmax(-1)
+overruled = nearest_label != votes.argmax(-1)
+overruled_right = (votes.argmax(-1) == episode.query_y.argmax(-1))[overruled]
+print(f"{overruled.sum()} of {overruled.numel()} queries are outvoted,")
+print(f"{overruled_right.sum()} of them rightly")
+assert overruled.float().mean() < 0.5
+
+# %% [markdown]
+# So the vote and the nearest neighbour seldom part, and when they do it is not always to
+# the query's good. How much each is worth is measured below; first, the formula.
+#
+# ## Attention over labelled examples
+#
+# Let the support hold $n$ examples $(x_i, y_i)$, each $y_i$ a one-hot row with one entry
+# for each of the $N$ classes, and let $\hat x$ be a query. The prediction is
+# {cite:p}`vinyals2016matching`
+#
+# ```{math}
+# :label: eq-matching
+# \hat y = \sum_{i=1}^{n} a(\hat x, x_i)\, y_i ,
+# \qquad
+# a(\hat x, x_i) = \frac{\exp\big(s\, c(f(\hat x), g(x_i))\big)}
+#                       {\sum_{j=1}^{n} \exp\big(s\, c(f(\hat x), g(x_j))\big)} .
+# ```
+#
+# Here $f$ and $g$ embed queries and support; until we come to full context they are one
+# network. $c$ is the cosine between two embeddings and $s > 0$ a scale, the inverse of
+# what is often called the temperature. The weights $a$ are positive and add up to 1, and
+# so therefore do the entries of $\hat y$: it is a distribution over the classes. Stack the
+# $a(\hat x, x_i)$ of all queries into a matrix $A$ and the labels into a matrix $Y$, and
+# all predictions of a task are the product $AY$. That was the `@` in the cell above.
+#
+# In the book's terms, $\adapt$ stores, and $f_{\theta'}$ looks up:
+#
+# ```{literalinclude} ../labkit/learners/matching.py
+# :start-at: def adapt
+# :end-before: def log_of_attended_labels
+# :label: lst-matching
+# :caption: Adaptation embeds the support and keeps the labels; prediction attends.
+# :filename: labkit/learners/matching.py
+# ```
+#
+# The code stays in logarithms ($\log \sum_i a_i y_i$ instead of $\sum_i a_i y_i$) so that a
+# confident mistake costs a finite loss. To see that nothing else is hidden in it, we embed
+# the drawings and do the two steps of [](#eq-matching) by hand, on tasks of twenty classes
+# that the rest of the chapter uses again.
+
+
+# %%
+@torch.no_grad()
+def embed(images):
+    """The network's features of [T, S, ...] images, ten tasks at a time."""
+    return torch.cat([learner.network(some) for some in images.split(10)])
+
+
+def unit(vectors):
+    return F.normalize(vectors, dim=-1)
+
+
+twenty_way = FewShot(fresh, way=20, shot=5, query=5, within_alphabet=True)
+twenty = twenty_way.sample(max(2, n_tasks // 3), generator=generator(seed, device))
+supports, queries = embed(twenty.support_x), embed(twenty.query_x)
+labels = twenty.support_y
+cosines = unit(queries) @ unit(supports).mT
+s = learner.similarity.log_scale.exp().item()
+by_hand = (s * cosines).softmax(-1) @ labels
+with torch.no_grad():
+    adapted = learner.adapt(twenty.support_x[:1], labels[:1])
+    predicted = learner.predict(adapted, twenty.query_x[:1]).exp()
+torch.testing.assert_close(predicted, by_hand[:1], atol=1e-4, rtol=0)
+print(f"[tasks, queries, classes] = {list(by_hand.shape)}, learned scale s = {s:.0f}")
+
+# %% [markdown]
+# The two agree. The learned scale is worth remembering: it began at 10, and no one chose
+# where it ended.
+#
+# ## One formula, three old acquaintances
+#
+# **Kernel regression.** Write $k(\hat x, x) = \exp(s\,c(f(\hat x), g(x)))$ and
+# [](#eq-matching) is $\sum_i k(\hat x, x_i)\, y_i / \sum_j k(\hat x, x_j)$: the estimator
+# of {cite:t}`nadaraya1964regression` and {cite:t}`watson1964smooth`, a local average in
+# which nearer examples count more. They chose a kernel and tuned its width; here the kernel
+# is a network, trained through the average. With squared Euclidean distances, a linear
+# network and each example predicted from the others, the same loss is that of Neighbourhood
+# Components Analysis {cite:p}`goldberger2004nca`.
+#
+# **The two ends of the scale.** Let $s \to 0$: all kernels become 1, and $\hat y$ becomes
+# the frequency of each class in the support, whatever the query. Let $s \to \infty$: the
+# largest cosine outgrows all others, and $\hat y$ becomes the label of the nearest example.
+
+
+# %%
+def accuracy_of(scores):
+    """The accuracy on these tasks, averaged over all of them."""
+    return accuracy(scores, twenty.query_y).mean().item()
+
+
+flat = (1e-6 * cosines).softmax(-1) @ labels
+sharp = (1e6 * cosines.double()).softmax(-1) @ labels.double()
+nearest = cosines.argmax(-1, keepdim=True).expand_as(sharp)
+nearest_label = labels.gather(1, nearest)
+torch.testing.assert_close(flat, torch.full_like(flat, 1 / 20), atol=1e-5, rtol=0)
+assert (sharp.argmax(-1) == nearest_label.argmax(-1)).float().mean() > 0.999
+print(f"s → 0: every class {flat.mean():.3f}; s → ∞: the 1-nearest neighbour")
+
+# %% [markdown]
+# Both limits hold on the trained network: at one end each of the 20 classes gets 1/20, at
+# the other the vote is the nearest neighbour's.
+#
+# **Prototypes.** With one example a class, the class mean *is* the example and the softmax
+# over examples *is* the softmax over classes. Matching and prototypical networks are then
+# the same function, so we can hand the trained weights from one to the other.
+
+# %%
+protonet = ProtoNet(ResNet(), "cosine").to(device)
+protonet.load_state_dict(learner.state_dict())
+e = one_shot.sample(1, generator=generator(seed, device)).to("cpu")
+answers = []
+for kind in (MatchingNet, ProtoNet):
+    one = kind(ResNet(), "cosine")
+    one.load_state_dict(learner.state_dict())
+    one = one.double().eval()  # on the CPU: not every device has double precision
+    adapted = one.adapt(e.support_x.double(), e.support_y.double())
+    answers.append(one.predict(adapted, e.query_x.double()).log_softmax(-1))
+torch.testing.assert_close(*answers, atol=1e-6, rtol=0)
+print("log-probabilities agree:", list(answers[0].shape))
+
+# %% [markdown]
+# At one shot all log-probabilities agree to a millionth in double precision. With $K > 1$ the
+# two part: a prototype averages *embeddings* and then applies the kernel once,
+# attention applies the kernel to every example and then averages *kernels*. How far they can
+# part is a theorem. We state it for squared Euclidean distances; unit vectors are the cosine
+# case, since for them $\lVert u - v \rVert^2 = 2 - 2\,u \cdot v$.
+#
+# :::{prf:theorem} Attention lies between the prototype and the nearest neighbour
+# :label: thm-between
+# Let $q$ be an embedded query and $z_1, \dots, z_K$ the embedded examples of one class, with
+# mean $\bar z$ and scatter $V = \frac1K \sum_i \lVert z_i - \bar z \rVert^2$. The score that
+# attention with scale $s$ gives to the class,
+# $M_s = \frac1s \log \frac1K \sum_i e^{-s \lVert q - z_i \rVert^2}$, grows with $s$, and
+#
+# ```{math}
+# :label: eq-between
+# -\lVert q - \bar z \rVert^2 - V \;\le\; M_s \;\le\; -\min_i \lVert q - z_i \rVert^2 .
+# ```
+#
+# The left side is its limit for $s \to 0$, the right side for $s \to \infty$.
+# :::
+#
+# :::{prf:proof}
+# $e^{M_s}$ is the power mean with exponent $s$ of the numbers $e^{-\lVert q-z_i\rVert^2}$.
+# Power means grow with their exponent, from the geometric mean ($s \to 0$) to the maximum
+# ($s \to \infty$). The logarithm of the geometric mean is
+# $-\frac1K \sum_i \lVert q - z_i \rVert^2$, and since $\sum_i (z_i - \bar z) = 0$, that sum
+# splits: $\frac1K \sum_i \lVert q - z_i \rVert^2 = \lVert q - \bar z \rVert^2 + V$.
+# :::
+#
+# With equal shots the factor $1/K$ cancels between classes, so attention ranks classes by
+# $M_s$, while a prototypical network ranks them by $-\lVert q - \bar z \rVert^2$ alone. The
+# difference at small $s$ is $V$: attention holds it against a class that its examples are
+# scattered.
+
+# %%
+first_query, first_support = unit(queries[0, 0]), unit(supports[0]).view(20, 5, -1)
+q, z = first_query.cpu().double(), first_support.cpu().double()  # [class, shot, D]
+squared = (q - z).square().sum(-1)
+prototype = -(q - z.mean(1)).square().sum(-1)
+scatter = (z - z.mean(1, keepdim=True)).square().sum(-1).mean(1)
+M = [((-x * squared).logsumexp(1) - math.log(5)) / x for x in (1e-3, 1, 10, 1e3)]
+bounds = [prototype - scatter, *M, -squared.amin(1)]
+assert all((high - low > -1e-9).all() for low, high in pairwise(bounds))
+torch.testing.assert_close(bounds[0], bounds[1], atol=1e-2, rtol=0)
+print("of class 0:", " ≤ ".join(f"{bound[0]:.3f}" for bound in bounds))
+
+# %% [markdown]
+# The chain of six numbers is [](#eq-between) for one query and one class, at four scales; the
+# assertion checks all twenty classes. So which is best: an end, the middle, or the prototype?
+
+# %%
+#| label: fig-scale
+#| caption: "One network, one set of tasks (20-way 5-shot within an invented alphabet), every scale $s$. Left: accuracy of attention, between two references that do not depend on $s$; bands are 95% intervals over tasks. Right: the mean largest probability, and the ceiling for embeddings whose cosines are not negative. The dotted line is the learned scale."
+#| alt: "Left: accuracy against the scale on a logarithmic axis rises from the level of the nearest neighbour to a maximum near the learned scale and falls back; the prototypes' line lies above it. Right: the mean largest probability climbs from one twentieth to one, always below the dashed ceiling."
+scales = torch.logspace(-1, 3, 25).tolist()
+votes = [(scale * cosines).softmax(-1) @ labels for scale in scales]
+with_prototypes = accuracy_of(unit(queries) @ unit(class_means(supports, labels)).mT)
+_ = plot_scales(
+    dict(zip(scales, votes, strict=True)),
+    truth=twenty.query_y,
+    references={"prototypes": with_prototypes, "nearest": accuracy_of(nearest_label)},
+    learned=s,
+)
+
+# %% [markdown]
+# Three things to see on the left. Both ends are worse than the middle: the nearest
+# neighbour trusts one noisy drawing, and the flat end, which still ranks classes by their
+# mean cosine, punishes scatter. Training found the middle by itself, though it never saw
+# more than one shot. And the prototypes lie above the curve.
+#
+# That last point deserves a paired comparison, in which both learners answer the same tasks
+# and the interval is that of the difference, task by task. It is a fair fight in one respect:
+# at one shot, where the weights were trained, the two have the same loss, so the embedding
+# was made for neither.
+
+
+# %%
+def compare(one, other, tasks):
+    """Accuracy of two learners on the same tasks, and their difference; all in percent."""
+    same = {"tasks": tasks, "n_tasks": n_tasks, "seed": seed}
+    a, b = (100 * task_scores(learner, **same) for learner in (one, other))
+    scores = torch.stack([a, b, b - a]).cpu()
+    half = 1.96 * scores.std(1) / n_tasks**0.5
+    return list(zip(scores.mean(1).tolist(), half.tolist(), strict=True))
+
+
+def report(name, triple):
+    a, b, difference = (f"{mean:+.1f} ± {half:.1f}" for mean, half in triple)
+    print(f"{name}, {n_tasks} tasks: {a[1:]}  {b[1:]}  difference {difference}")
+
+
+five_shot = compare(learner, protonet, twenty_way)
+report("glyphs, 20-way 5-shot within alphabets: matching, prototypes", five_shot)
+assert profile == "smoke" or abs(five_shot[2][0]) < 3
+
+# %% [markdown]
+# Cosine distance, one network, inductive. At five shots averaging embeddings beats averaging
+# kernels. Think of a drawing's embedding as its character's position plus the accident of a
+# hand: the mean of five has a fifth of the accident's variance, and a kernel of each has all
+# of it, five times. Attention would win where the mean of a class resembles none of its
+# members: a class that consists of two shapes, such as capital and small letters.
+#
+# (sec-ceiling)=
+# ## Why raw cosines cannot be sure
+#
+# The paper's [](#eq-matching) has no scale: $s = 1$. Suppose the best case, in which the
+# query has cosine 1 with its own class and $c_{\min}$, the lowest value possible, with the
+# $N - 1$ others. Then the largest probability any query can get is
+#
+# ```{math}
+# :label: eq-ceiling
+# p_{\max} = \frac{e^{s}}{e^{s} + (N-1)\, e^{s\, c_{\min}}}
+#          = \frac{1}{1 + (N-1)\, e^{-s (1 - c_{\min})}} .
+# ```
+#
+# Cosines reach $c_{\min} = -1$, but a network that ends in a ReLU has features that are not
+# negative, and then $c_{\min} = 0$. Shots do not matter: with $K$ examples a class,
+# numerator and denominator both grow $K$-fold.
+
+
+# %%
+def ceiling(N, s, lowest):
+    return 1 / (1 + (N - 1) * math.exp(-s * (1 - lowest)))
+
+
+print("classes  ceiling (cosines from -1)  ceiling (from 0)  least loss  s for 99%")
+for N in (5, 20, 60):
+    wide, narrow, needed = ceiling(N, 1, -1), ceiling(N, 1, 0), math.log(99 * (N - 1))
+    print(f"{N:7} {wide:26.3f} {narrow:17.3f} {-math.log(narrow):11.2f} {needed:10.1f}")
+raw = (cosines.softmax(-1) @ labels).amax().item()
+assert cosines.min() >= -1e-6 and raw <= ceiling(20, 1, 0) + 1e-6
+print(f"largest probability at s = 1 on the 20-way tasks: {raw:.3f}")
+
+# %% [markdown]
+# Read the last row. In a task of 60 classes, raw cosines of our network allow a true class
+# at most 4.4%, and a loss of at least 3.12 nats, where pure guessing costs
+# $\log 60 = 4.09$. Training can thus move the loss by less than a quarter. Worse is what it
+# does to the gradient: with respect to the cosine of example $j$ it is $s\,(a_j - 1)$ for the
+# right example and $s\,a_j$ for a wrong one. At the ceiling these are as good as what they
+# were at the start, so tasks that are already solved pull as hard as those that are not.
+#
+# With $s$ learned, the last column says how large it must become for 99%, and ours went
+# beyond. {cite:t}`gidaris2018dynamic` introduced such a scale for few-shot cosines. To see
+# what it is worth, we train a second learner with the same seed, tasks and number of steps,
+# its scale held at 1.
+
+# %%
+raw_learner = MatchingNet(ResNet(seed=seed), "cosine").to(device)
+torch.nn.init.zeros_(raw_learner.similarity.log_scale).requires_grad_(False)
+raw_history = train(raw_learner)
+last = {"learned": history.losses[-20:], "s = 1": raw_history.losses[-20:]}
+for name, losses in last.items():
+    print(f"scale {name}: training loss {sum(losses) / len(losses):.2f} nats")
+hard = FewShot(fresh, way=20, shot=1, query=5, within_alphabet=True)
+scale_worth = compare(raw_learner, learner, hard)
+report("glyphs, 20-way 1-shot within alphabets: s = 1, learned", scale_worth)
+assert min(raw_history.losses) > -math.log(ceiling(60, 1, 0))
+assert profile == "smoke" or scale_worth[2][0] > 5
+
+# %% [markdown]
+# One number, learned or not, decides between a useful classifier and a poor one at this
+# budget. It is not a matter of choosing the scale afterwards: at one shot the scale changes
+# no ranking, so what differs here is the *embedding* that the two losses led to. Others
+# met the same wall. In the reproduction of {cite:t}`knagg2018fewshot`, raw cosines reach
+# 75.6% on Omniglot at 20-way 1-shot and 77.8% at 5-shot, squared distances, which have no
+# ceiling, 92.8% and 98.2% (its README, table "Matching Networks"); the paper reports 93.8%
+# and 98.5% and prints no scale.
+#
+# ## Real characters
+#
+# The three alphabets below played no part so far, and nothing in this chapter was chosen by
+# them. If the file is missing, the cell says how to get it and the chapter goes on without.
+
+# %%
+if omniglot.available("small2"):
+    small2 = omniglot.load("small2", size=48).to(device)
+    real = small2.select(["Japanese_(katakana)", "Sanskrit", "Tagalog"])
+    print(real)
+else:
+    real = None
+    print("For the real characters: python -m labkit data omniglot small2")
+
+# %%
+if real is not None:
+    tasks = FewShot(real, way=5, shot=1, query=5)
+    real_one_shot = evaluate(learner, tasks, n_tasks=4 * n_tasks, seed=seed)
+    print(f"real, 5-way 1-shot between alphabets: {real_one_shot.percent()}")
+    tasks = FewShot(real, way=20, shot=5, query=5, within_alphabet=True)
+    real_five_shot = compare(learner, protonet, tasks)
+    report("real, 20-way 5-shot within alphabets: matching, prototypes", real_five_shot)
+    assert profile == "smoke" or real_one_shot.mean > 0.8
+
+# %% [markdown]
+# A network that has seen invented characters only reads real ones, less well than its own
+# kind. The comparison of the two learners comes out as on glyphs, and more clearly: the
+# embedding scatters real classes more, and scatter is what the theorem says attention is
+# sensitive to.
+
+# %% [markdown]
+# ## Full-context embeddings
+#
+# So far each drawing is embedded alone. Suppose two of the support drawings look almost the
+# same: then the detail that tells *these two* apart should weigh more in this task than in
+# others. Vinyals et al. let $f$ and $g$ see the whole support for that purpose (section 2.1.2
+# and appendix A). The support is read as a sequence, by an LSTM in each direction, whose
+# states are added to the plain embedding $g'$:
+#
+# ```{math}
+# :label: eq-fce-support
+# g(x_i, S) = \overrightarrow{h}_i + \overleftarrow{h}_i + g'(x_i) .
+# ```
+#
+# The query is not embedded once but reconsidered $K$ times. An LSTM gets the plain embedding
+# $f'(\hat x)$ as its input at every step; between steps it looks at the support with its
+# present state and takes up what it read, $r$:
+#
+# ```{math}
+# :label: eq-fce-query
+# r_{k-1} = \sum_i \operatorname{softmax}_i\big(h_{k-1} \cdot g(x_i, S)\big)\, g(x_i, S),
+# \qquad
+# h_k = \operatorname{LSTM}\big(f'(\hat x), [h_{k-1}, r_{k-1}], c_{k-1}\big) + f'(\hat x),
+# ```
+#
+# and $f(\hat x, S) = h_K$. ($c$ is the cell state; the paper's equations 3 to 6.)
+#
+# ```{literalinclude} ../labkit/learners/matching_fce.py
+# :start-at: def adapt
+# :label: lst-fce
+# :caption: Both embeddings see the support; classification is as before.
+# :filename: labkit/learners/matching_fce.py
+# ```
+#
+# A fair trial needs longer training than a page can wait for. Two learners, without and with
+# full context, were trained by one command on the same tasks: 1,500 steps of 20-way 1-shot
+# glyphs at 28 × 28 pixels, with the paper's network of four convolutions (`python -m labkit
+# train matching-glyphs matching-fce-glyphs`). We load what they learned.
+
+# %%
+plain, context = MatchingNet(Conv4()), MatchingNetFCE(Conv4())
+runs = []
+for name, one in {"matching-glyphs": plain, "matching-fce-glyphs": context}.items():
+    records.load_weights(one.to(device), name).eval()
+    runs.append(records.read(name))
+    size = sum(parameter.numel() for parameter in one.parameters())
+    print(f"{name:20} {size:7,} parameters, {runs[-1].seconds:.0f} s of training")
+
+# %% [markdown]
+# That is the price in weights and time; the price in kind is another. A sequence has an
+# order, a support set has none. We give the same support to both learners in two orders.
+
+# %%
+small = draw_alphabets(n_fresh, 20, 20, size=28, generator=generator(seed + 1, device))
+tasks = FewShot(small, way=20, shot=1, query=5, within_alphabet=True)
+episode = tasks.sample(8, generator=generator(seed, device))
+order = torch.randperm(20, generator=generator(seed)).to(device)
+for name, one in (("plain", plain), ("full context", context)):
+    with torch.no_grad():
+        listed = one.adapt(episode.support_x, episode.support_y)
+        shuffled = one.adapt(episode.support_x[:, order], episode.support_y[:, order])
+        before, after = (one.predict(x, episode.query_x) for x in (listed, shuffled))
+    moved = (after.exp() - before.exp()).abs().amax().item()
+    changed = (after.argmax(-1) != before.argmax(-1)).float().mean().item()
+    print(f"{name:12} probabilities move up to {moved:.4f}, {changed:.1%} of names")
+    assert (moved > 1e-3) == (one is context)
+
+# %% [markdown]
+# A sum does not depend on the order of its terms, so plain attention does not move beyond
+# rounding. With full context the same drawings, listed otherwise, can change a name.
+# {cite:t}`vinyals2016order` give the remedy in another paper: keep the attention LSTM, which
+# treats the support as a set, and drop the one that reads it as a sequence. Now the accuracy.
+
+# %%
+fce_worth = compare(plain, context, tasks)
+report("glyphs, 20-way 1-shot within alphabets: plain, full context", fce_worth)
+caption = "20-way tasks of the three real alphabets; plain and with full context"
+HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way*"))
+
+# %% [markdown]
+# FCETEXT
+#
+# ```{list-table} Published accuracies of matching networks, in percent, as the papers print them. Cosine, no fine-tuning; miniImageNet, 5-way.
+# :label: tab-fce
+# :header-rows: 1
+#
+# * - Source
+#   - Shots
+#   - Plain
+#   - Full context
+# * - {cite:t}`vinyals2016matching`, Table 2
+#   - 1
+#   - 41.2
+#   - 44.2
+# * - {cite:t}`vinyals2016matching`, Table 2
+#   - 5
+#   - 56.2
+#   - 57.0
+# * - {cite:t}`ravi2017optimization`, Table 1
+#   - 1
+#   - 43.40 ± 0.78
+#   - 43.56 ± 0.84
+# * - {cite:t}`ravi2017optimization`, Table 1
+#   - 5
+#   - 51.09 ± 0.71
+#   - 55.31 ± 0.73
+# ```
+#
+# On Omniglot the authors report no gain from full context and give one row for both, 98.1,
+# 98.9, 93.8 and 98.5% (5-way 1- and 5-shot, 20-way 1- and 5-shot, Table 1); prototypical
+# networks, with no context at all, reach 98.8, 99.7, 96.0 and 98.9%
+# ({cite:t}`snell2017prototypical`, Table 1). On miniImageNet, where classes are photographs
+# and embeddings weaker, [](#tab-fce) shows gains between nothing and four points, and not in
+# the same place in the two papers.
+#
+# (sec-unbalanced)=
+# ## What breaks it: unbalanced support sets
+#
+# Every task so far had equally many examples of each class. Now let one class have ten and
+# the others one. A prototype does not know how many drawings it is the mean of. In
+# [](#eq-matching), each drawing has a vote: collect the votes of class $k$, which has $n_k$
+# examples, and
+#
+# ```{math}
+# :label: eq-imbalance
+# \log \sum_{i \in k} e^{s\,c_i} = \log n_k + \log \Big( \frac{1}{n_k} \sum_{i \in k} e^{s\,c_i} \Big) .
+# ```
+#
+# The second term is the score of [](#thm-between). The first is a prior: it multiplies the
+# odds of a class by the number of its examples, before the query is looked at.
+
+
+# %%
+def unbalanced(characters, many=10):
+    """Scores and labels of tasks whose first class has `many` examples, the others one."""
+    tasks = FewShot(characters, way=5, shot=many, query=5)
+    e = tasks.sample(max(2, n_tasks // 3), generator=generator(seed, device))
+    keep = [i for i in range(5 * many) if i < many or i % many == 0]
+    support, label = embed(e.support_x[:, keep]), e.support_y[:, keep]
+    query = unit(embed(e.query_x))
+    cosines = query @ unit(support).mT
+    scores = {
+        "s = 1": cosines.softmax(-1) @ label,
+        "learned s": (s * cosines).softmax(-1) @ label,
+        "prototypes": query @ unit(class_means(support, label)).mT,
+    }
+    return scores, e.query_y
+
+
+# %%
+def shares(scores, truth):
+    """The accuracy, and the share of queries given the first label; one in five is right."""
+    first = (scores.argmax(-1) == 0).float()
+    return accuracy(scores, truth).mean().item(), first.mean().item()
+
+
+for source, characters in (("glyphs", fresh), ("real", real)):
+    scores, truth = unbalanced(characters) if characters else ({}, None)
+    for name in scores:
+        right, first = shares(scores[name], truth)
+        print(f"{source:6} {name:10} accuracy {right:.3f}, large class {first:.3f}")
+        assert name != "s = 1" or first == 1
+        assert profile == "smoke" or name != "prototypes" or first < 0.3
+
+# %% [markdown]
+# At $s = 1$ the prior is all there is. The cosines have a range of 1 and the large class a
+# head start of $\log 10 = 2.3$, so every query is given its name, and the accuracy is that of
+# chance. The learned scale divides the head start by $s$: in units of cosine it is
+# $\log 10 / s$, about a tenth. That is little where the embedding keeps classes far apart,
+# and it is a lot where it does not, as the real characters show. The prototypes see the
+# same embeddings and keep their balance.
+#
+# No learner here could have learned to undo this, for no training task was unbalanced.
+# Nor is the bias always wrong: if the support holds more of what will be asked more often,
+# $\log n_k$ is the prior that Bayes' rule asks for. What is wrong is that nobody chose it.
+#
+# ## Exercises
+#
+# :::{exercise} How many examples silence the others?
+# :label: ex-silence
+# With raw cosines ($s = 1$) of features that are not negative, how many times as many
+# examples as the others must a class have for every query to be given its name? And if
+# cosines reach $-1$? Check the first answer on glyphs.
+# :::
+#
+# ::::{solution} ex-silence
+# :label: sol-silence
+# :class: dropdown
+# The prior of [](#eq-imbalance) gives the class an advantage of $\log m$ for $m$ times the
+# examples. Mean kernels of other classes can make up for at most the range of the cosines:
+# 1 if they lie in $[0, 1]$, 2 if in $[-1, 1]$. So every query is lost from $m > e \approx
+# 2.72$, or $m > e^2 \approx 7.39$, on. Three examples against one are enough:
+#
+# :::{embed} #sol-silence-code
+# :::
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: sol-silence-code
+scores, truth = unbalanced(fresh, many=3)
+_, first = shares(scores["s = 1"], truth)
+print(f"3 examples against 1, s = 1: the large class is named in {first:.0%} of cases")
+assert first == 1
+
+# %% [markdown]
+# :::{exercise} Votes by class
+# :label: ex-mean-kernel
+# Mend [](#eq-matching) so that the number of examples no longer matters: give each example
+# of class $k$ the weight $1/n_k$ before normalising. How much of the damage of ten against
+# one is undone, and does it now reach the prototypes?
+# :::
+#
+# ::::{solution} ex-mean-kernel
+# :label: sol-mean-kernel
+# :class: dropdown
+# Dividing the summed votes by $n_k$ is the same, since the normaliser is common to all
+# classes and changes no ranking.
+#
+# :::{embed} #sol-mean-kernel-code
+# :::
+#
+# MEANKERNELTEXT
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: sol-mean-kernel-code
+scores, truth = unbalanced(real or fresh)
+count = torch.tensor([10.0, 1, 1, 1, 1], device=device)
+scores["learned s, divided"] = scores["learned s"] / count
+for name in ("learned s", "learned s, divided", "prototypes"):
+    right, first = shares(scores[name], truth)
+    print(f"{name:18} accuracy {right:.3f}, large class named {first:.3f}")
+assert first < 1
+
+# %% [markdown]
+# :::{exercise} The flat end is a prototype in disguise
+# :label: ex-flat
+# As $s \to 0$, attention ranks classes by their mean cosine. Show that for unit vectors this
+# is $\lVert \bar z_k \rVert$ times the cosine to the class mean $\bar z_k$. Divide the factor
+# out, and compare with the left end of [](#fig-scale).
+# :::
+#
+# ::::{solution} ex-flat
+# :label: sol-flat
+# :class: dropdown
+# The mean of $q \cdot z_i$ is $q \cdot \bar z_k = \lVert \bar z_k \rVert \cos(q, \bar z_k)$ for
+# a unit vector $q$. The length $\lVert \bar z_k \rVert$ is 1 if all examples coincide and
+# smaller the more they scatter: $V = 1 - \lVert \bar z_k \rVert^2$.
+#
+# :::{embed} #sol-flat-code
+# :::
+#
+# FLAT-PROSE
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: sol-flat-code
+centres = class_means(unit(supports), labels)
+mean_cosine = unit(queries) @ centres.mT
+undisguised = accuracy_of(mean_cosine / centres.norm(dim=-1).unsqueeze(1))
+flat_end = accuracy_of((1e-2 * cosines).softmax(-1) @ labels)
+assert abs(accuracy_of(mean_cosine) - flat_end) < 0.01
+print(f"flat end {flat_end:.3f}, lengths divided out {undisguised:.3f}")
+print(f"prototypes of features averaged before normalising {with_prototypes:.3f}")
+
+# %% [markdown]
+# :::{exercise} Attention that predicts values
+# :label: ex-values
+# Nothing in [](#eq-matching) needs one-hot labels. Predict the sinusoids of
+# [](#ch-objective) from 10 support points by the same average, with the kernel
+# $e^{-s (x - x')^2}$ on the inputs as they are. Can any $s$ beat the best fixed function,
+# whose error is 3.01? Where must the method fail?
+# :::
+#
+# ::::{solution} ex-values
+# :label: sol-values
+# :class: dropdown
+# :::{embed} #sol-values-code
+# :::
+#
+# Yes: with $s$ between 1 and 100 the error is about half that of the best fixed function. It
+# stays far from the exact answer's 0, for which two points are enough. The average knows
+# nothing of sine waves; it repeats values seen nearby, and so it must fail in the gaps
+# between support points and beyond the outermost. A learned embedding changes what counts
+# as near, and that is how attentive methods later in the book do better.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: sol-values-code
+waves = Sinusoids(shot=10, query=20).sample(600, generator=generator(seed))
+squared = (waves.query_x - waves.support_x.mT).square()
+for width in (0.01, 0.1, 1.0, 10.0, 100.0):
+    predicted = (-width * squared).softmax(-1) @ waves.support_y
+    error = squared_error(predicted, waves.query_y).mean()
+    print(f"s = {width:6}: mean squared error {error:.2f}")
+print(f"best fixed function {best_fixed_error():.2f}")
+
+# %% [markdown]
+# ## Where to read on
+#
+# - {cite:t}`vinyals2016matching`, sections 2.1 and 4.1 and appendix A: the method in two
+#   pages, and the first statement of the principle that training should look like testing.
+# - {cite:t}`goldberger2004nca`: the same loss twelve years earlier, for a linear embedding,
+#   with each example predicted from all others. {cite:t}`laenen2021episodes` go back to it:
+#   without episodes, it uses each batch better than matching or prototypical networks do.
+# - {cite:t}`vinyals2016order`: what a recurrent network makes of a set, and the attention
+#   LSTM of [](#eq-fce-query) as a way to read one without regard to its order.
+# - {cite:t}`gidaris2018dynamic`: cosine classifiers with a learned scale, and attention over
+#   the classes that were known before.
+#
+# In the next part $\theta'$ is neither a point nor a table but a network: each task takes a
+# few steps of gradient descent from a common start.
