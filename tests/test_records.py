@@ -9,7 +9,7 @@ import torch
 
 from labkit import records
 from labkit.device import generator
-from labkit.evaluation import Evaluation, evaluate
+from labkit.evaluation import Evaluation
 from labkit.experiments import EXPERIMENTS, find
 from labkit.experiments.characters import FewShotCharacters
 from labkit.experiments.experiment import run
@@ -117,7 +117,9 @@ def test_a_checkpoint_still_gives_its_recorded_figure(name, source):
     figure = record.figure(tasks_name)
     learner = records.load_weights(experiment.learner(), name)
     tasks = experiment.evaluations()[tasks_name]()
-    again = evaluate(learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed)
+    again = experiment.evaluate(
+        learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed
+    )
     # another processor rounds otherwise, which may turn a close query or two
     assert again.mean == pytest.approx(figure.mean, abs=2e-3)
     assert again.normalisation == figure.normalisation

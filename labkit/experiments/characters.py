@@ -6,14 +6,17 @@ on; choices were made on the five alphabets of the small1 background set.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
+from torch import nn
+
 from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
-from labkit.evaluation import device_of
+from labkit.evaluation import Evaluation, device_of, evaluate
 from labkit.experiments.experiment import Experiment
 from labkit.learners.distances import Distance
 from labkit.learners.learner import Learner
@@ -23,9 +26,11 @@ from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
 from labkit.networks.resnet import ResNet
+from labkit.networks.views import Views
 from labkit.records import Published, sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot, concatenate
+from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.warped import Warped
 from labkit.training import History, constant, cosine, halving, meta_train
@@ -48,6 +53,7 @@ class FewShotCharacters(Experiment):
     omniglot: real characters to train on as well, with their rotations as classes of
         their own: "none", "small1" (136 characters), or "vinyals" (1,200).
     warp: train on `Warped` drawings.
+    views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
     """
 
     method: Literal["ProtoNet", "MatchingNet", "FCE"]
@@ -63,9 +69,12 @@ class FewShotCharacters(Experiment):
     glyph_characters: int = 20
     omniglot: Literal["none", "small1", "vinyals"] = "none"
     warp: bool = False
+    views: int = 1
 
     def learner(self) -> Learner:
         network = NETWORKS[self.network](width=self.width)
+        if self.views > 1:
+            network = Views(network, views=self.views)
         return LEARNERS[self.method](network, self.distance)
 
     def train(
@@ -133,6 +142,17 @@ class FewShotCharacters(Experiment):
             for where in ("between", "within")
             for source, characters, way, shot in protocols
         }
+
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        """Each drawing is embedded once, and not once a task."""
+        if not isinstance(tasks, FewShot) or learner.normalisation != "inductive":
+            return evaluate(learner, tasks, **keywords)
+        judge = copy.deepcopy(learner).eval()
+        embedded = Embedded.by(judge.get_submodule("network"), tasks)
+        judge.network = nn.Identity()
+        return evaluate(judge, embedded, **keywords)
 
     def data_sha256(self) -> dict[str, str]:
         parts = {
@@ -248,6 +268,7 @@ EXPERIMENTS = {
         learning_rate=5e-3,
         glyph_alphabets=300,
         warp=True,
+        views=9,
     ),
     "protonet-glyphs-small1": FewShotCharacters(
         method="ProtoNet",
@@ -262,6 +283,7 @@ EXPERIMENTS = {
         glyph_alphabets=100,
         omniglot="small1",
         warp=True,
+        views=9,
     ),
     "matching-glyphs": _of_full_context("MatchingNet"),
     "matching-fce-glyphs": _of_full_context("FCE"),

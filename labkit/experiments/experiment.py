@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from labkit import records
-from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import evaluate
+from labkit.episode import TaskDistribution
+from labkit.evaluation import Evaluation, evaluate
 from labkit.learners.learner import Learner
 from labkit.records import Figure, Published, Record
 from labkit.training import History
@@ -50,6 +50,12 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        """`evaluate` it; a subclass may know a quicker way to the same figure."""
+        return evaluate(learner, tasks, **keywords)
+
     def data_sha256(self) -> dict[str, str]:
         """The files it reads."""
         raise NotImplementedError
@@ -61,21 +67,6 @@ class Experiment:
             for name, value in asdict(self).items()
             if name not in about_the_figures
         }
-
-
-@dataclass(frozen=True)
-class Moved:
-    """Tasks drawn on the generator's device and moved to another.
-
-    Recorded figures are on tasks drawn on the CPU, so that they are the same tasks
-    wherever the learner is.
-    """
-
-    tasks: TaskDistribution
-    device: torch.device
-
-    def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
-        return self.tasks.sample(n_tasks, generator=generator).to(self.device)
 
 
 def run(
@@ -103,14 +94,15 @@ def run(
         label=name,
         checkpoint=None if smoke else RUNS / f"{name}-seed{seed}.pt",
     )
+    # on the CPU the same seed draws the same tasks, wherever training ran
+    learner.cpu()
     figures = []
     for tasks_name, tasks in evaluations.items():
-        evaluation = evaluate(
+        evaluation = experiment.evaluate(
             learner,
-            Moved(tasks, device),
+            tasks,
             n_tasks=SMOKE_TASKS if smoke else n_tasks,
             seed=seed,
-            device=torch.device("cpu"),
         )
         figure = Figure.of(tasks_name, evaluation, experiment.published.get(tasks_name))
         figures.append(figure)

@@ -310,15 +310,15 @@ class FewShot:
         row = chosen[..., None] * drawings + drawing
         support_y, query_y = self._labels
         return Episode(
-            support_x=self._images(row[..., : self.shot]),
+            support_x=self._examples(row[..., : self.shot]),
             support_y=support_y.expand(n_tasks, -1, -1),
-            query_x=self._images(row[..., self.shot :]),
+            query_x=self._examples(row[..., self.shot :]),
             query_y=query_y.expand(n_tasks, -1, -1),
         )
 
-    def _images(
+    def _examples(
         self, row: Int64[Tensor, "T way examples"]
-    ) -> Float[Tensor, "T way*examples 1 H W"]:
+    ) -> Float[Tensor, "T way*examples ..."]:
         """Gathered as bytes, and only then made floats: a quarter of the traffic."""
         ink = self._drawings.index_select(0, row.flatten()).to(torch.float32)
         return ink.mul_(1 / 255).view(row.shape[0], -1, *ink.shape[1:])
