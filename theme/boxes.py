@@ -94,7 +94,7 @@ def table_cell(page: Page, node: Node) -> Markup:
 
 # Boxes
 
-plain("aside", "aside", "margin")
+plain("aside", "div", "margin")
 plain("grid", "div", "grid")
 plain("cardTitle", "p", "title")
 plain("header", "div", "header")
