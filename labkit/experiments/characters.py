@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from labkit import records
 from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation, device_of, evaluate
@@ -52,7 +53,8 @@ class FewShotCharacters(Experiment):
         20 times each, to train on.
     omniglot: real characters to train on as well, with their rotations as classes of
         their own: "none", "small1" (136 characters), or "vinyals" (1,200).
-    warp: train on `Warped` drawings.
+    warp: the strength with which the drawings trained on are `Warped`; 0 for not.
+    start: the experiment whose weights it starts from, or "" for fresh ones.
     views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
     """
 
@@ -68,7 +70,8 @@ class FewShotCharacters(Experiment):
     glyph_alphabets: int = 0
     glyph_characters: int = 20
     omniglot: Literal["none", "small1", "vinyals"] = "none"
-    warp: bool = False
+    warp: float = 0.0
+    start: str = ""
     views: int = 1
 
     def learner(self) -> Learner:
@@ -80,6 +83,8 @@ class FewShotCharacters(Experiment):
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
     ) -> History:
+        if self.start:
+            records.load_weights(learner, self.start)
         characters = self.characters().to(device_of(learner))
         tasks: TaskDistribution = FewShot(characters, self.way, self.shot, self.query)
         schedules = {
@@ -89,7 +94,7 @@ class FewShotCharacters(Experiment):
         }
         return meta_train(
             learner,
-            Warped(tasks) if self.warp else tasks,
+            Warped(tasks, self.warp, 0.4 * self.warp) if self.warp else tasks,
             steps=steps,
             seed=seed,
             learning_rate=self.learning_rate,
@@ -174,7 +179,7 @@ def held_out(size: int) -> CharacterSet:
 def fresh_glyphs(size: int) -> CharacterSet:
     """Invented alphabets from another seed than those trained on."""
     return draw_alphabets(
-        20, 20, DRAWINGS, size=size, generator=seeded(FRESH_GLYPH_SEED)
+        10, 20, DRAWINGS, size=size, generator=seeded(FRESH_GLYPH_SEED)
     )
 
 
@@ -267,23 +272,24 @@ EXPERIMENTS = {
         steps=7000,
         learning_rate=5e-3,
         glyph_alphabets=300,
-        warp=True,
+        warp=0.1,
         views=9,
     ),
     "protonet-glyphs-small1": FewShotCharacters(
         method="ProtoNet",
         network="ResNet",
-        width=48,
+        width=32,
         distance="cosine",
         way=60,
         shot=1,
         query=1,
-        steps=7000,
-        learning_rate=5e-3,
-        glyph_alphabets=100,
+        steps=6000,
+        learning_rate=3e-3,
+        glyph_alphabets=50,
         omniglot="small1",
-        warp=True,
+        warp=0.15,
         views=9,
+        start="protonet-glyphs",
     ),
     "matching-glyphs": _of_full_context("MatchingNet"),
     "matching-fce-glyphs": _of_full_context("FCE"),
