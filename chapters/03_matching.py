@@ -17,14 +17,14 @@
 # labelled drawing votes for its own label, with a weight that grows with its resemblance
 # to the drawing in question. What is learned is how to see resemblance.
 #
-# Prototypical networks ([](#ch-prototypical)) first condense a class into one point. Here
+# [Prototypical networks](#ch-prototypical) first condense a class into one point. Here
 # nothing is condensed: $\theta'$ is the labelled support itself.
 #
 # :::{admonition} What you will be able to do
 # :class: tip
 # - write the prediction as a softmax and a matrix product, and check it by hand;
-# - say in which limits it is a nearest neighbour, the class frequencies or a prototype,
-#   and prove that it always lies between two of them;
+# - say in which limits it is a nearest neighbour or the class frequencies, and prove that it
+#   ranks classes by something between the nearest neighbour and the prototype;
 # - derive why raw cosines cannot be confident, and measure what one learned number changes;
 # - explain what full-context embeddings add, what they cost, and what they depend on;
 # - predict when attention names the class with the most examples, whatever it is shown.
@@ -35,8 +35,10 @@ seed = 0
 device = "auto"
 profile = "book"
 
-# %%
+# %% tags=["hide-input"]
+import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -56,12 +58,14 @@ from labkit.notebooks import by_profile
 from labkit.objective import accuracy, squared_error
 from labkit.tasks import omniglot
 from labkit.tasks.characters import FewShot
+from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.sinusoids import Sinusoids, best_fixed_error
 from labkit.training import cosine, meta_train
 
 figures.style()
 device = choose(device)
+print(f"profile {profile}, on {device.type}")
 
 # %% [markdown]
 # ## A vote of the examples
@@ -71,7 +75,7 @@ device = choose(device)
 
 # %%
 n_alphabets, n_fresh, steps, n_tasks = by_profile(
-    profile, smoke=(4, 2, 5, 4), book=(60, 20, 300, 150), paper=(300, 20, 4000, 1000)
+    profile, smoke=(4, 2, 5, 10), book=(60, 20, 300, 1000), paper=(300, 20, 4000, 1000)
 )
 seen = draw_alphabets(n_alphabets, 20, 10, size=48, generator=generator(seed, device))
 fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=generator(seed + 1, device))
@@ -92,11 +96,28 @@ def train(learner):
 
 learner = MatchingNet(ResNet(seed=seed), "cosine").to(device)
 history = train(learner)
+print(f"training loss {history.losses[0]:.2f} → {history.losses[-1]:.2f} nats")
+
+# %% [markdown]
+# To test it we embed every drawing of the fresh alphabets once. A task is then a draw from
+# these features, which the learner without its network answers; the result is the same, and
+# a thousand tasks take a moment.
+
+
+# %%
+def head(learner):
+    """The learner for drawings that are already embedded."""
+    one = copy.deepcopy(learner).eval()
+    one.network = torch.nn.Identity()
+    return one
+
+
+matching = head(learner)
 one_shot = FewShot(fresh, way=5, shot=1, query=5)
-one_shot_accuracy = evaluate(learner, one_shot, n_tasks=4 * n_tasks, seed=seed)
-assert profile == "smoke" or one_shot_accuracy.mean > 0.9  # chance is 0.2
-print(f"fresh glyphs, 5-way 1-shot, {one_shot_accuracy.n_tasks} tasks:")
-print(one_shot_accuracy.percent(), one_shot_accuracy.normalisation)
+glyphs = Embedded.by(learner.eval().network, one_shot)
+found = evaluate(matching, glyphs, n_tasks=n_tasks, seed=seed)
+print(f"fresh glyphs, 5-way 1-shot: {found.percent()}, {n_tasks} tasks")
+assert profile == "smoke" or found.mean > 0.9  # chance is 0.2
 
 # %% [markdown]
 # Under a minute of training, and the learner names characters of alphabets that did not
@@ -110,7 +131,6 @@ print(one_shot_accuracy.percent(), one_shot_accuracy.normalisation)
 #| alt: "A grid of ten rows and fifteen columns with drawings along both sides. Most rows are dark in one to three cells of the row's own class and pale elsewhere; a few rows spread over two classes. A second grid of ten rows and five columns holds the sums by class."
 tasks = FewShot(fresh, way=5, shot=3, query=2, within_alphabet=True)
 episode = tasks.sample(60, generator=generator(seed, device))
-learner.eval()
 with torch.no_grad():
     support = learner.adapt(episode.support_x, episode.support_y)
     attention = learner.log_attention(support, episode.query_x).exp()
@@ -172,48 +192,46 @@ assert overruled.float().mean() < 0.5
 # ```
 #
 # The code stays in logarithms ($\log \sum_i a_i y_i$ instead of $\sum_i a_i y_i$) so that a
-# confident mistake costs a finite loss. To see that nothing else is hidden in it, we embed
-# the drawings and do the two steps of [](#eq-matching) by hand, on tasks of twenty classes
-# that the rest of the chapter uses again.
+# confident mistake costs a finite loss. To see that nothing else is hidden in it, we do the
+# two steps of Equation [](#eq-matching) by hand. First the cosines, on tasks of twenty classes
+# with five drawings each, which the rest of the chapter uses again:
 
 
 # %%
-@torch.no_grad()
-def embed(images):
-    """The network's features of [T, S, ...] images, ten tasks at a time."""
-    return torch.cat([learner.network(some) for some in images.split(10)])
-
-
 def unit(vectors):
     return F.normalize(vectors, dim=-1)
 
 
-twenty_way = FewShot(fresh, way=20, shot=5, query=5, within_alphabet=True)
-twenty = twenty_way.sample(max(2, n_tasks // 3), generator=generator(seed, device))
-supports, queries = embed(twenty.support_x), embed(twenty.query_x)
-labels = twenty.support_y
+twenty_way = replace(glyphs, way=20, shot=5, within_alphabet=True)
+twenty = twenty_way.sample(max(2, n_tasks // 5), generator=generator(seed, device))
+supports, queries, labels = twenty.support_x, twenty.query_x, twenty.support_y
 cosines = unit(queries) @ unit(supports).mT
+print(f"[tasks, queries, support] = {list(cosines.shape)}")
+print(f"from {cosines.min():.2f} to {cosines.max():.2f}")
+
+# %% [markdown]
+# Then the softmax over the support, and the product with the labels.
+
+# %%
 s = learner.similarity.log_scale.exp().item()
 by_hand = (s * cosines).softmax(-1) @ labels
 with torch.no_grad():
-    adapted = learner.adapt(twenty.support_x[:1], labels[:1])
-    predicted = learner.predict(adapted, twenty.query_x[:1]).exp()
-torch.testing.assert_close(predicted, by_hand[:1], atol=1e-4, rtol=0)
-print(f"[tasks, queries, classes] = {list(by_hand.shape)}, learned scale s = {s:.0f}")
+    predicted = matching.predict(matching.adapt(supports, labels), queries).exp()
+torch.testing.assert_close(predicted, by_hand, atol=1e-4, rtol=0)
+print(f"[tasks, queries, classes] = {list(by_hand.shape)}, learned scale s = {s:.1f}")
 
 # %% [markdown]
-# The two agree. The learned scale is worth remembering: it began at 10, and no one chose
-# where it ended.
+# The two agree. Remember the learned scale: it began at 10, and nobody chose where it ended.
 #
 # ## One formula, three old acquaintances
 #
-# **Kernel regression.** Write $k(\hat x, x) = \exp(s\,c(f(\hat x), g(x)))$ and
-# [](#eq-matching) is $\sum_i k(\hat x, x_i)\, y_i / \sum_j k(\hat x, x_j)$: the estimator
+# **Kernel regression.** Write $k(\hat x, x) = \exp(s\,c(f(\hat x), g(x)))$, and
+# Equation [](#eq-matching) is $\sum_i k(\hat x, x_i)\, y_i / \sum_j k(\hat x, x_j)$: the estimator
 # of {cite:t}`nadaraya1964regression` and {cite:t}`watson1964smooth`, a local average in
 # which nearer examples count more. They chose a kernel and tuned its width; here the kernel
-# is a network, trained through the average. With squared Euclidean distances, a linear
-# network and each example predicted from the others, the same loss is that of Neighbourhood
-# Components Analysis {cite:p}`goldberger2004nca`.
+# is a network, trained through the average. Neighbourhood Components Analysis
+# {cite:p}`goldberger2004nca` did so twelve years before, with squared Euclidean distances, a
+# linear network, and each example predicted from all others.
 #
 # **The two ends of the scale.** Let $s \to 0$: all kernels become 1, and $\hat y$ becomes
 # the frequency of each class in the support, whatever the query. Let $s \to \infty$: the
@@ -243,8 +261,6 @@ print(f"s → 0: every class {flat.mean():.3f}; s → ∞: the 1-nearest neighbo
 # the same function, so we can hand the trained weights from one to the other.
 
 # %%
-protonet = ProtoNet(ResNet(), "cosine").to(device)
-protonet.load_state_dict(learner.state_dict())
 e = one_shot.sample(1, generator=generator(seed, device)).to("cpu")
 answers = []
 for kind in (MatchingNet, ProtoNet):
@@ -254,6 +270,7 @@ for kind in (MatchingNet, ProtoNet):
     adapted = one.adapt(e.support_x.double(), e.support_y.double())
     answers.append(one.predict(adapted, e.query_x.double()).log_softmax(-1))
 torch.testing.assert_close(*answers, atol=1e-6, rtol=0)
+prototypical = head(one).to(device, torch.float32)
 print("log-probabilities agree:", list(answers[0].shape))
 
 # %% [markdown]
@@ -304,7 +321,7 @@ torch.testing.assert_close(bounds[0], bounds[1], atol=1e-2, rtol=0)
 print("of class 0:", " ≤ ".join(f"{bound[0]:.3f}" for bound in bounds))
 
 # %% [markdown]
-# The chain of six numbers is [](#eq-between) for one query and one class, at four scales; the
+# The chain of six numbers is Equation [](#eq-between) for one query and one class, at four scales; the
 # assertion checks all twenty classes. So which is best: an end, the middle, or the prototype?
 
 # %%
@@ -334,35 +351,33 @@ _ = plot_scales(
 
 
 # %%
-def compare(one, other, tasks):
-    """Accuracy of two learners on the same tasks, and their difference; all in percent."""
-    same = {"tasks": tasks, "n_tasks": n_tasks, "seed": seed}
-    a, b = (100 * task_scores(learner, **same) for learner in (one, other))
+def compare(name, *pairs):
+    """Two learners, each with its embedding of the same tasks: accuracies, difference."""
+    a, b = (100 * task_scores(*pair, n_tasks=n_tasks, seed=seed) for pair in pairs)
     scores = torch.stack([a, b, b - a]).cpu()
     half = 1.96 * scores.std(1) / n_tasks**0.5
-    return list(zip(scores.mean(1).tolist(), half.tolist(), strict=True))
+    words = [f"{x:+.1f} ± {h:.1f}" for x, h in zip(scores.mean(1), half, strict=True)]
+    print(f"{name}: {words[0][1:]} and {words[1][1:]} percent")
+    print(f"difference {words[2]}, {n_tasks} tasks")
+    return scores[2].mean().item()
 
 
-def report(name, triple):
-    a, b, difference = (f"{mean:+.1f} ± {half:.1f}" for mean, half in triple)
-    print(f"{name}, {n_tasks} tasks: {a[1:]}  {b[1:]}  difference {difference}")
-
-
-five_shot = compare(learner, protonet, twenty_way)
-report("glyphs, 20-way 5-shot within alphabets: matching, prototypes", five_shot)
-assert profile == "smoke" or abs(five_shot[2][0]) < 3
+name = "glyphs, 20-way 5-shot within, attention and prototypes"
+five_shot = compare(name, (matching, twenty_way), (prototypical, twenty_way))
+assert profile == "smoke" or abs(five_shot) < 3
 
 # %% [markdown]
-# Cosine distance, one network, inductive. At five shots averaging embeddings beats averaging
-# kernels. Think of a drawing's embedding as its character's position plus the accident of a
-# hand: the mean of five has a fifth of the accident's variance, and a kernel of each has all
-# of it, five times. Attention would win where the mean of a class resembles none of its
-# members: a class that consists of two shapes, such as capital and small letters.
+# (*Within*: all classes of a task from one alphabet. Cosine, one network, inductive.) At five
+# shots, averaging embeddings beats averaging kernels. Think of a drawing's embedding as the
+# character's position plus the accident of a hand. The mean of five embeddings carries a fifth
+# of the accident's variance; each of the five kernels carries all of it. Attention would win
+# where the mean of a class resembles none of its members: a class of two shapes, such as a
+# letter's capital and small form.
 #
 # (sec-ceiling)=
 # ## Why raw cosines cannot be sure
 #
-# The paper's [](#eq-matching) has no scale: $s = 1$. Suppose the best case, in which the
+# The paper's Equation [](#eq-matching) has no scale: $s = 1$. Suppose the best case, in which the
 # query has cosine 1 with its own class and $c_{\min}$, the lowest value possible, with the
 # $N - 1$ others. Then the largest probability any query can get is
 #
@@ -394,9 +409,10 @@ print(f"largest probability at s = 1 on the 20-way tasks: {raw:.3f}")
 # Read the last row. In a task of 60 classes, raw cosines of our network allow a true class
 # at most 4.4%, and a loss of at least 3.12 nats, where pure guessing costs
 # $\log 60 = 4.09$. Training can thus move the loss by less than a quarter. Worse is what it
-# does to the gradient: with respect to the cosine of example $j$ it is $s\,(a_j - 1)$ for the
-# right example and $s\,a_j$ for a wrong one. At the ceiling these are as good as what they
-# were at the start, so tasks that are already solved pull as hard as those that are not.
+# does to the gradient. With respect to the cosine of example $j$ it is $s\,(a_j - 1)$ for the
+# right example and $s\,a_j$ for a wrong one. At the start $a_j$ is about $1/60$ and the pull
+# on the right example 0.98; at the ceiling it is still 0.96. A query that is answered as well
+# as can be pulls as hard as one that is not, and drowns it.
 #
 # With $s$ learned, the last column says how large it must become for 99%, and ours went
 # beyond. {cite:t}`gidaris2018dynamic` introduced such a scale for few-shot cosines. To see
@@ -410,11 +426,12 @@ raw_history = train(raw_learner)
 last = {"learned": history.losses[-20:], "s = 1": raw_history.losses[-20:]}
 for name, losses in last.items():
     print(f"scale {name}: training loss {sum(losses) / len(losses):.2f} nats")
-hard = FewShot(fresh, way=20, shot=1, query=5, within_alphabet=True)
-scale_worth = compare(raw_learner, learner, hard)
-report("glyphs, 20-way 1-shot within alphabets: s = 1, learned", scale_worth)
+hard = replace(glyphs, way=20, within_alphabet=True)
+raw_hard = Embedded.by(raw_learner.eval().network, FewShot(fresh, 20, 1, 5, True))
+name = "glyphs, 20-way 1-shot within, s = 1 and learned s"
+scale_worth = compare(name, (head(raw_learner), raw_hard), (matching, hard))
 assert min(raw_history.losses) > -math.log(ceiling(60, 1, 0))
-assert profile == "smoke" or scale_worth[2][0] > 5
+assert profile == "smoke" or scale_worth > 5
 
 # %% [markdown]
 # One number, learned or not, decides between a useful classifier and a poor one at this
@@ -434,20 +451,16 @@ assert profile == "smoke" or scale_worth[2][0] > 5
 if omniglot.available("small2"):
     small2 = omniglot.load("small2", size=48).to(device)
     real = small2.select(["Japanese_(katakana)", "Sanskrit", "Tagalog"])
-    print(real)
+    real = Embedded.by(learner.network, FewShot(real, way=5, shot=1, query=5))
+    found = evaluate(matching, real, n_tasks=n_tasks, seed=seed)
+    print(f"real, 5-way 1-shot between: {found.percent()}, {n_tasks} tasks")
+    name = "real, 20-way 5-shot within, attention and prototypes"
+    tasks = replace(real, way=20, shot=5, within_alphabet=True)
+    real_five_shot = compare(name, (matching, tasks), (prototypical, tasks))
+    assert profile == "smoke" or found.mean > 0.8
 else:
     real = None
     print("For the real characters: python -m labkit data omniglot small2")
-
-# %%
-if real is not None:
-    tasks = FewShot(real, way=5, shot=1, query=5)
-    real_one_shot = evaluate(learner, tasks, n_tasks=4 * n_tasks, seed=seed)
-    print(f"real, 5-way 1-shot between alphabets: {real_one_shot.percent()}")
-    tasks = FewShot(real, way=20, shot=5, query=5, within_alphabet=True)
-    real_five_shot = compare(learner, protonet, tasks)
-    report("real, 20-way 5-shot within alphabets: matching, prototypes", real_five_shot)
-    assert profile == "smoke" or real_one_shot.mean > 0.8
 
 # %% [markdown]
 # A network that has seen invented characters only reads real ones, less well than its own
@@ -501,11 +514,13 @@ for name, one in {"matching-glyphs": plain, "matching-fce-glyphs": context}.item
     records.load_weights(one.to(device), name).eval()
     runs.append(records.read(name))
     size = sum(parameter.numel() for parameter in one.parameters())
-    print(f"{name:20} {size:7,} parameters, {runs[-1].seconds:.0f} s of training")
+    print(f"{name:20} {size:7,} parameters")
 
 # %% [markdown]
-# That is the price in weights and time; the price in kind is another. A sequence has an
-# order, a support set has none. We give the same support to both learners in two orders.
+# Context doubles the weights, and adapting now takes one step after another, as many as there
+# are examples, where a network alone embeds them all at once. It has another price: a
+# sequence has an order, a support set has none. We give both learners the same support in two
+# orders.
 
 # %%
 small = draw_alphabets(n_fresh, 20, 20, size=28, generator=generator(seed + 1, device))
@@ -519,7 +534,7 @@ for name, one in (("plain", plain), ("full context", context)):
         before, after = (one.predict(x, episode.query_x) for x in (listed, shuffled))
     moved = (after.exp() - before.exp()).abs().amax().item()
     changed = (after.argmax(-1) != before.argmax(-1)).float().mean().item()
-    print(f"{name:12} probabilities move up to {moved:.4f}, {changed:.1%} of names")
+    print(f"{name:12} probabilities change by up to {moved:.4f}, names: {changed:.1%}")
     assert (moved > 1e-3) == (one is context)
 
 # %% [markdown]
@@ -529,10 +544,11 @@ for name, one in (("plain", plain), ("full context", context)):
 # treats the support as a set, and drop the one that reads it as a sequence. Now the accuracy.
 
 # %%
-fce_worth = compare(plain, context, tasks)
-report("glyphs, 20-way 1-shot within alphabets: plain, full context", fce_worth)
-caption = "20-way tasks of the three real alphabets; plain and with full context"
-HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way*"))
+name = "glyphs, 20-way 1-shot within, plain and full context"
+pairs = [(head(one), Embedded.by(one.network, tasks)) for one in (plain, context)]
+fce_worth = compare(name, *pairs)
+caption = "20-way 1-shot tasks of the three real alphabets, plain and with full context"
+HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way 1-shot*"))
 
 # %% [markdown]
 # FCETEXT
@@ -574,27 +590,26 @@ HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way*"))
 # ## What breaks it: unbalanced support sets
 #
 # Every task so far had equally many examples of each class. Now let one class have ten and
-# the others one. A prototype does not know how many drawings it is the mean of. In
-# [](#eq-matching), each drawing has a vote: collect the votes of class $k$, which has $n_k$
-# examples, and
+# the others one. A prototype does not know how many drawings it is the mean of. In Equation
+# [](#eq-matching) each drawing has a vote. Collect the votes of class $k$, which has $n_k$
+# examples:
 #
 # ```{math}
 # :label: eq-imbalance
 # \log \sum_{i \in k} e^{s\,c_i} = \log n_k + \log \Big( \frac{1}{n_k} \sum_{i \in k} e^{s\,c_i} \Big) .
 # ```
 #
-# The second term is the score of [](#thm-between). The first is a prior: it multiplies the
-# odds of a class by the number of its examples, before the query is looked at.
+# The last term is, but for a factor, the score of [](#thm-between). The first is a prior: it
+# multiplies the odds of a class by the number of its examples, before the query is looked at.
 
 
 # %%
-def unbalanced(characters, many=10):
+def unbalanced(tasks, many=10):
     """Scores and labels of tasks whose first class has `many` examples, the others one."""
-    tasks = FewShot(characters, way=5, shot=many, query=5)
-    e = tasks.sample(max(2, n_tasks // 3), generator=generator(seed, device))
+    tasks = replace(tasks, way=5, shot=many)
+    e = tasks.sample(max(2, n_tasks // 5), generator=generator(seed, device))
     keep = [i for i in range(5 * many) if i < many or i % many == 0]
-    support, label = embed(e.support_x[:, keep]), e.support_y[:, keep]
-    query = unit(embed(e.query_x))
+    support, label, query = e.support_x[:, keep], e.support_y[:, keep], unit(e.query_x)
     cosines = query @ unit(support).mT
     scores = {
         "s = 1": cosines.softmax(-1) @ label,
@@ -611,8 +626,8 @@ def shares(scores, truth):
     return accuracy(scores, truth).mean().item(), first.mean().item()
 
 
-for source, characters in (("glyphs", fresh), ("real", real)):
-    scores, truth = unbalanced(characters) if characters else ({}, None)
+for source, tasks in (("glyphs", glyphs), ("real", real)):
+    scores, truth = unbalanced(tasks) if tasks else ({}, None)
     for name in scores:
         right, first = shares(scores[name], truth)
         print(f"{source:6} {name:10} accuracy {right:.3f}, large class {first:.3f}")
@@ -643,7 +658,7 @@ for source, characters in (("glyphs", fresh), ("real", real)):
 # ::::{solution} ex-silence
 # :label: sol-silence
 # :class: dropdown
-# The prior of [](#eq-imbalance) gives the class an advantage of $\log m$ for $m$ times the
+# The prior of Equation [](#eq-imbalance) gives the class an advantage of $\log m$ for $m$ times the
 # examples. Mean kernels of other classes can make up for at most the range of the cosines:
 # 1 if they lie in $[0, 1]$, 2 if in $[-1, 1]$. So every query is lost from $m > e \approx
 # 2.72$, or $m > e^2 \approx 7.39$, on. Three examples against one are enough:
@@ -654,7 +669,7 @@ for source, characters in (("glyphs", fresh), ("real", real)):
 
 # %% tags=["remove-cell"]
 #| label: sol-silence-code
-scores, truth = unbalanced(fresh, many=3)
+scores, truth = unbalanced(glyphs, many=3)
 _, first = shares(scores["s = 1"], truth)
 print(f"3 examples against 1, s = 1: the large class is named in {first:.0%} of cases")
 assert first == 1
@@ -662,7 +677,7 @@ assert first == 1
 # %% [markdown]
 # :::{exercise} Votes by class
 # :label: ex-mean-kernel
-# Mend [](#eq-matching) so that the number of examples no longer matters: give each example
+# Mend Equation [](#eq-matching) so that the number of examples no longer matters: give each example
 # of class $k$ the weight $1/n_k$ before normalising. How much of the damage of ten against
 # one is undone, and does it now reach the prototypes?
 # :::
@@ -681,7 +696,7 @@ assert first == 1
 
 # %% tags=["remove-cell"]
 #| label: sol-mean-kernel-code
-scores, truth = unbalanced(real or fresh)
+scores, truth = unbalanced(real or glyphs)
 count = torch.tensor([10.0, 1, 1, 1, 1], device=device)
 scores["learned s, divided"] = scores["learned s"] / count
 for name in ("learned s", "learned s, divided", "prototypes"):
@@ -723,7 +738,7 @@ print(f"prototypes of features averaged before normalising {with_prototypes:.3f}
 # %% [markdown]
 # :::{exercise} Attention that predicts values
 # :label: ex-values
-# Nothing in [](#eq-matching) needs one-hot labels. Predict the sinusoids of
+# Nothing in Equation [](#eq-matching) needs one-hot labels. Predict the sinusoids of
 # [](#ch-objective) from 10 support points by the same average, with the kernel
 # $e^{-s (x - x')^2}$ on the inputs as they are. Can any $s$ beat the best fixed function,
 # whose error is 3.01? Where must the method fail?
@@ -757,11 +772,11 @@ print(f"best fixed function {best_fixed_error():.2f}")
 #
 # - {cite:t}`vinyals2016matching`, sections 2.1 and 4.1 and appendix A: the method in two
 #   pages, and the first statement of the principle that training should look like testing.
-# - {cite:t}`goldberger2004nca`: the same loss twelve years earlier, for a linear embedding,
-#   with each example predicted from all others. {cite:t}`laenen2021episodes` go back to it:
-#   without episodes, it uses each batch better than matching or prototypical networks do.
+# - {cite:t}`goldberger2004nca` predict each example from all others, without episodes.
+#   {cite:t}`laenen2021episodes` return to that and find that it makes more of each batch than
+#   matching or prototypical networks do.
 # - {cite:t}`vinyals2016order`: what a recurrent network makes of a set, and the attention
-#   LSTM of [](#eq-fce-query) as a way to read one without regard to its order.
+#   LSTM of Equation [](#eq-fce-query) as a way to read one without regard to its order.
 # - {cite:t}`gidaris2018dynamic`: cosine classifiers with a learned scale, and attention over
 #   the classes that were known before.
 #

@@ -57,13 +57,14 @@ def plot_attention(
         axes.text(float(by_class[k]), 1, letter, ha="center", va="center")
     truth = episode.query_y[task].argmax(-1).tolist()
     for q, drawing in enumerate(episode.query_x[task]):
-        _drawing(axes, drawing[0], (-1.2, -float(q)))
+        y = -float(q)
+        _drawing(axes, drawing[0], (-1.2, y))
         for x, weight in zip(across.tolist(), a[q].tolist(), strict=True):
-            _cell(axes, (x, -q), weight)
-        _frame(axes, (float(across[a[q].argmax()]), -q), COLOURS["orange"])
+            _cell(axes, (x, y), weight)
+        _frame(axes, (float(across[a[q].argmax()]), y), COLOURS["orange"])
         for x, weight in zip(by_class.tolist(), predicted[q].tolist(), strict=True):
-            _cell(axes, (x, -q), weight, text=f"{100 * weight:.0f}")
-        _frame(axes, (float(by_class[truth[q]]), -q), COLOURS["green"])
+            _cell(axes, (x, y), weight, text=f"{100 * weight:.0f}")
+        _frame(axes, (float(by_class[truth[q]]), y), COLOURS["green"])
     axes.set(xlim=(-1.8, width - 1.6), ylim=(0.4 - n_queries, 2.4), aspect="equal")
     axes.set_axis_off()
     return figure
