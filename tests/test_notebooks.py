@@ -50,7 +50,7 @@ def test_everything_but_the_outputs_follows_from_the_text(path: Path) -> None:
     notebook = read(path)
     nbformat.validate(notebook)
     normalised = copy.deepcopy(notebook)
-    chapters.normalise(normalised)
+    chapters.normalise(normalised, path.stem)
     assert normalised == notebook, "To mend it: make sync"
 
 

@@ -108,7 +108,7 @@ def sync(path: Path, source: str | None = None) -> str:
             )
         notebook = jupytext.read(script, fmt="py:percent")
         _take_outputs(notebook, stored)
-    normalise(notebook)
+    normalise(notebook, path.stem)
     changed = [
         file.name
         for file, text in (
@@ -153,8 +153,12 @@ def _take_outputs(notebook: NotebookNode, stored: NotebookNode | None) -> None:
             cell.execution_count = match.execution_count
 
 
-def normalise(notebook: NotebookNode) -> None:
-    """Leave nothing in a notebook that differs between people, machines or days."""
+def normalise(notebook: NotebookNode, name: str) -> None:
+    """Leave nothing in a notebook that differs between people, machines or days.
+
+    Cells are identified by the chapter's name and their text: the ids of a book must
+    differ, and chapters begin with the same parameters cell.
+    """
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = NotebookNode(
         kernelspec={
@@ -168,7 +172,8 @@ def normalise(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = NotebookNode(tags=tags) if tags else NotebookNode()
-        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()
+        text = f"{name}\n{cell.cell_type}\n{cell.source}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
         seen[digest] += 1
         cell.id = digest[:12] + (f"-{seen[digest]}" if seen[digest] > 1 else "")
 
@@ -232,7 +237,7 @@ def execute(path: Path, *, output_folder: Path = RUNS) -> Run:
     outcome = run(path, {}, output_folder=output_folder, working_directory=path.parent)
     if not outcome.failure:
         notebook = nbformat.read(output_folder / path.name, as_version=4)
-        normalise(notebook)
+        normalise(notebook, path.stem)
         _write(path, nbformat.writes(notebook) + "\n")
     return outcome
 
