@@ -379,7 +379,7 @@ def tuned(network, steps, from_scratch=False):
 # %% tags=["hide-input"]
 #| label: fig-objective-adaptation
 #| caption: Ten gradient steps on the same five points, from two starts. The starts look alike, and they move differently.
-#| alt: Two panels with the same wave and five points. The dashed starts are nearly the same flat wave. From joint training, the curve after ten steps bends towards the points and misses the wave elsewhere. From the learned start it follows the wave everywhere.
+#| alt: Two panels with the same wave and five points. The dashed starts are nearly the same wave, lower than the true one. From joint training, the curve after ten steps bends towards the points and misses the wave elsewhere. From the learned start it follows the wave everywhere.
 figure, panels = plt.subplots(1, 2, sharey=True, figsize=(7.2, 3.4))
 for axes, start in zip(panels, (joint, learned), strict=True):
     plot_task(axes, episode[:1], amplitude[:1], phase[:1], colour="C1")
@@ -692,7 +692,7 @@ assert many > few / 2
 
 
 # %% [markdown]
-# :::{exercise} The most that one point can tell
+# ::::{exercise} The most that one point can tell
 # :label: ex-objective-bayes
 # *Hard, 30 minutes.* With one point no answer is exact, but one is best: the mean over
 # all waves that pass through the point, weighted by how likely $p(\task)$ makes them.
@@ -702,7 +702,7 @@ assert many > few / 2
 # Each $\varphi$ leaves one amplitude, $A = y_1 / \sin(x_1 - \varphi)$. A uniform $A$
 # that must produce $y_1$ to within $dy$ leaves room $dA = dy / |\sin(x_1 - \varphi)|$.
 # :::
-# :::
+# ::::
 #
 # ::::{solution} ex-objective-bayes
 # :label: sol-objective-bayes
