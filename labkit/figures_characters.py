@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -104,10 +105,13 @@ def plot_cells(
         and arrows lead from them to the present ones.
     """
     line = torch.linspace(-half, half, GRID)
-    points = plane.lift(torch.stack(torch.meshgrid(line, line, indexing="xy"), -1))
+    points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
     def distances(to: Float[Tensor, "N D"]) -> Float[Tensor, "y x N"]:
-        return torch.cdist(points.flatten(0, 1), to).view(GRID, GRID, -1)
+        """Squared, in all dimensions: by Pythagoras, in the plane and off it."""
+        feet = plane.project(to)
+        off_the_plane = (to - plane.lift(feet)).square().sum(-1)
+        return (points.unsqueeze(2) - feet).square().sum(-1) + off_the_plane
 
     colours = np.array([to_rgb(colour) for colour in COLOURS])
     axes.imshow(
@@ -118,9 +122,9 @@ def plot_cells(
     )
     n, places = len(prototypes), plane.project(prototypes)
     if before is not None:
-        far = distances(before)
+        far = distances(before).numpy()
         for i, j in combinations(range(n), 2):
-            third_is_nearer = far[..., [i, j]].amin(-1) > far.amin(-1)
+            third_is_nearer = far[..., [i, j]].min(-1) > far.min(-1)
             tie = np.ma.masked_where(third_is_nearer, far[..., i] - far[..., j])
             dashed: Any = {"colors": INK, "linestyles": "--", "linewidths": 1.4}
             axes.contour(line, line, tie, [0], **dashed)
@@ -163,6 +167,7 @@ def plot_embedding(
     half = 1.1 * float(places.abs().max())
     axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
     axes.grid(False)
+    axes.spines[:].set_visible(False)
     plot_drawings(axes, drawings, labels, places, side=0.16 * half)
     return own_kind
 
@@ -191,29 +196,30 @@ def plot_drawings(
 
 def plot_task(
     episode: Episode,
-    support: Float[Tensor, "N K D"],
     query: Float[Tensor, "Q D"],
+    prototypes: Sequence[Float[Tensor, "N D"]],
     shots: tuple[int, int],
 ) -> None:
     """One task with few and with more support drawings: contact sheet, plane, cells.
 
     episode: one task of at most four classes, ordered by class.
-    support, query: the embeddings of its drawings.
-    shots: how many of the support drawings each of the two columns uses.
+    query: the embeddings of its queries.
+    prototypes: of each class, with the first number of shots and with the second.
     """
-    episode, support, query = episode.to("cpu"), support.cpu(), query.cpu()
+    episode, query = episode.to("cpu"), query.cpu()
+    means = [points.cpu() for points in prototypes]
     truth = episode.query_y[0].argmax(-1)
-    means = [support[:, :k].mean(1) for k in shots]
-    planes = [Plane.of(prototypes) for prototypes in means]
+    planes = [Plane.of(points) for points in means]
     planes[0] = planes[0].turned_towards(planes[1])
     places = [
-        plane.project(torch.cat([query, prototypes, means[0]]))
-        for plane, prototypes in zip(planes, means, strict=True)
+        plane.project(torch.cat([query, points, means[0]]))
+        for plane, points in zip(planes, means, strict=True)
     ]
     half = 1.12 * float(torch.cat(places).abs().max())
     _, (sheets, squares) = plt.subplots(2, 2, figsize=(9, 6.3), height_ratios=(1, 2.9))
+    per_class = episode.support_x.shape[1] // len(means[0])
     for i, k in enumerate(shots):
-        first = (torch.arange(support.shape[1]) < k).repeat(len(support))
+        first = (torch.arange(per_class) < k).repeat(len(means[0]))
         shown = replace(
             episode,
             support_x=episode.support_x[:, first],
