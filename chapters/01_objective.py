@@ -103,7 +103,7 @@ plt.show()
 # A task reaches a learner as two sets of examples. The **support** set $\support$ is
 # there to learn from; its size per class, or here per wave, is the number of **shots**.
 # The **query** set $\query$ asks questions whose answers are known to whoever scores
-# them. [](#lst-objective-sinusoids) draws both.
+# them. `sample` draws both:
 #
 # ```{literalinclude} ../labkit/tasks/sinusoids.py
 # :start-at: def sample
@@ -159,7 +159,7 @@ for name, tensor in vars(episode).items():
 # was read.
 #
 # The expectation is estimated as always, by a mean over the tasks of a batch. In code
-# the two levels are two lines ([](#lst-objective-loss)).
+# the small level is `task_losses` and the large one `meta_loss`:
 #
 # ```{literalinclude} ../labkit/objective.py
 # :start-at: def meta_loss
@@ -296,7 +296,7 @@ assert abs(measured.mean - floor) < 2 * measured.ci95
 # %%
 for shot in (1, 2, 5):
     exact = error(SinusoidOracle(), Sinusoids(shot, 50), n_tasks=1_000, seed=seed)
-    print(f"{shot} support points: {exact.mean:.3f}")
+    print(f"support points: {shot}, error: {exact.mean:.3f}")
     assert (exact.mean < 0.05) == (shot >= 2)
 
 
@@ -351,7 +351,6 @@ training_tasks = Sinusoids(shot=10, query=10)
 joint = meta_trained(training_tasks, inner_steps=0, steps=steps)
 learned = meta_trained(training_tasks, inner_steps=1, steps=steps)
 
-# %%
 tolerance = by_profile(profile, smoke=2.0, book=0.1, paper=0.1)
 grid = torch.linspace(-5, 5, 201, device=device)[:, None]
 gap = (joint(grid) - best_fixed_function(grid)).square().mean().item()
@@ -676,8 +675,8 @@ print(f"support {on_support:.1f}, query {on_query:.1f}")
 # :::{embed} #cell-objective-interval
 # :::
 #
-# More queries measure each task better, and change little: tasks differ mostly because
-# waves and support points differ, and that part of $s$ stays.
+# More queries measure each task better, and that helps a little. Tasks differ mostly
+# because waves and support points differ, and this part of $s$ stays.
 # ::::
 
 # %% tags=["remove-cell"]
