@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from labkit.episode import Episode
@@ -89,7 +90,7 @@ def plot_scales(
     certainty = [of.amax(-1).mean().item() for of in votes.values()]
     others = truth.shape[-1] - 1
     ceiling = [1 / (1 + others * math.exp(-scale)) for scale in scales]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.8))
     left.semilogx(scales, mean, label="attention")
     left.fill_between(scales, mean - half, mean + half, alpha=0.2, lw=0)
     for (name, value), line in zip(references.items(), ("--", "-."), strict=True):
@@ -100,7 +101,9 @@ def plot_scales(
     right.set(xlabel="scale $s$", ylabel="mean largest probability")
     for axes in (left, right):
         axes.axvline(learned, ls=":", color=INK, label="learned $s$")
-        axes.legend()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    left.yaxis.set_major_formatter(PercentFormatter(1))
+    right.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
