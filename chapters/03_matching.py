@@ -121,9 +121,10 @@ assert profile == "smoke" or found.mean > 0.9  # chance is 0.2
 
 # %% [markdown]
 # Under a minute of training, and the learner names characters of alphabets that did not
-# exist before the cell ran. (*Inductive*: each query is answered as if it were alone.)
-# Now watch it answer. Of 60 tasks, [](#fig-attention) shows the one in which it gives the
-# true classes the least weight, because a learner that is always sure shows little.
+# exist before the cell ran. (All figures of this chapter are inductive: each query is answered
+# as if it were alone.) Now watch it answer. Of 60 tasks, [](#fig-attention) shows the one in
+# which it gives the true classes the least weight, because a learner that is always sure
+# shows little.
 
 # %%
 #| label: fig-attention
@@ -145,7 +146,8 @@ _ = plot_attention(episode, attention, hardest)
 # nearest neighbour would put the whole unit. Attention here is that nearest neighbour made
 # soft: where one drawing is much more alike than the rest, the row has a single dark cell
 # and the two agree; where several are about equally alike, they share the vote, and
-# together they can outvote the nearest.
+# together they can outvote the nearest. Where the learner errs, the row shows on which
+# drawings it relied, and one look at them usually tells why.
 
 # %%
 nearest = attention.argmax(-1, keepdim=True).expand_as(votes)
@@ -378,7 +380,7 @@ assert profile == "smoke" or abs(five_shot) < 3
 # (sec-ceiling)=
 # ## Why raw cosines cannot be sure
 #
-# The paper's Equation [](#eq-matching) has no scale: $s = 1$. Suppose the best case, in which the
+# In the paper Equation [](#eq-matching) has no scale: $s = 1$. Suppose the best case, in which the
 # query has cosine 1 with its own class and $c_{\min}$, the lowest value possible, with the
 # $N - 1$ others. Then the largest probability any query can get is
 #
@@ -409,10 +411,10 @@ print(f"largest probability at s = 1 on the 20-way tasks: {raw:.3f}")
 # Read the last row. In a task of 60 classes, raw cosines of our network allow a true class
 # at most 4.4%, and a loss of at least 3.12 nats, where pure guessing costs
 # $\log 60 = 4.09$. Training can thus move the loss by less than a quarter. Worse is what it
-# does to the gradient. With respect to the cosine of example $j$ it is $s\,(a_j - 1)$ for the
-# right example and $s\,a_j$ for a wrong one. At the start $a_j$ is about $1/60$ and the pull
-# on the right example 0.98; at the ceiling it is still 0.96. A query that is answered as well
-# as can be pulls as hard as one that is not, and drowns it.
+# does to the gradient. At one shot, the derivative of the loss by the cosine of example $j$ is
+# $s\,(a_j - 1)$ for the right example and $s\,a_j$ for a wrong one. At the start $a_j$ is about
+# $1/60$ and the pull on the right example 0.98; at the ceiling it is still 0.96. A query that
+# is answered as well as can be pulls as hard as one that is not.
 #
 # With $s$ learned, the last column says how large it must become for 99%, and ours went
 # beyond. {cite:t}`gidaris2018dynamic` introduced such a scale for few-shot cosines. To see
@@ -563,7 +565,7 @@ HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way 1-shot*
 # are much weaker, it reports gains. [](#tab-fce) sets a reimplementation beside it, in which
 # they fall elsewhere.
 #
-# ```{list-table} Accuracy of matching networks in percent on miniImageNet, 5-way, cosine, no fine-tuning, as printed. The two rows of a paper differ in nothing but the shots; the two papers differ in the split of the classes.
+# ```{list-table} Accuracy of matching networks in percent on miniImageNet, 5-way, cosine, no fine-tuning, as printed. The papers split the classes differently, so compare along the rows.
 # :label: tab-fce
 # :header-rows: 1
 #
@@ -726,8 +728,9 @@ assert first < 1
 # :::{embed} #sol-flat-code
 # :::
 #
-# With the lengths divided out the flat end is as good as the prototypes. What held it back
-# was the penalty on scatter, not the flatness.
+# With the lengths divided out the flat end is as good as the prototypes, which differ from it
+# only in that they average features before normalising them. What held it back was the
+# penalty on scatter, not the flatness.
 # ::::
 
 # %% tags=["remove-cell"]
@@ -738,7 +741,7 @@ undisguised = accuracy_of(mean_cosine / centres.norm(dim=-1).unsqueeze(1))
 flat_end = accuracy_of((1e-2 * cosines).softmax(-1) @ labels)
 assert abs(accuracy_of(mean_cosine) - flat_end) < 0.01
 print(f"flat end {flat_end:.3f}, lengths divided out {undisguised:.3f}")
-print(f"prototypes of features averaged before normalising {with_prototypes:.3f}")
+print(f"prototypes {with_prototypes:.3f}")
 
 # %% [markdown]
 # :::{exercise} Attention that predicts values
