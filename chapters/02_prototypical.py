@@ -160,7 +160,7 @@ plot_task(episode[task : task + 1], unit[0], unit[1:], shots=(1, 5))
 # where $d$ says how far apart two points are. {cite:t}`snell2017prototypical` take the squared
 # Euclidean distance, $d(z, c) = \lVert z - c \rVert^2$. Ours is minus the cosine,
 # $d(z, c) = -s \cos(z, c)$, with a scale $s$ that is learned too; [](#sec-proto-linear) shows
-# how near the two are. (They found the cosine much worse. Theirs had no scale, and
+# how near the two are. (They found the cosine worse. Theirs had no scale, and
 # [](#sec-ceiling) shows what that does.)
 #
 # So $\theta' = (c_1, \dots, c_N)$, and adapting means one pass through the network and $N$
@@ -217,11 +217,11 @@ print(tuple(adapted.shape), f"{adapted.numel() * adapted.element_size()} bytes")
 # :::{prf:proof}
 # By Equation [](#eq-proto-bregman), $\sum_i d_\varphi(z_i, c) = \sum_i \varphi(z_i) - n
 # \varphi(c) - n (\bar z - c)^\top \nabla \varphi(c)$. At $c = \bar z$ the last term
-# vanishes. The difference of the two is
+# vanishes. So the total at $c$ exceeds that at $\bar z$ by
 #
 # $$
-# \sum_i d_\varphi(z_i, c) - \sum_i d_\varphi(z_i, \bar z) = n \left[\varphi(\bar z) -
-# \varphi(c) - (\bar z - c)^\top \nabla \varphi(c)\right] = n \, d_\varphi(\bar z, c),
+# n \left[\varphi(\bar z) - \varphi(c) - (\bar z - c)^\top \nabla \varphi(c)\right]
+# = n \, d_\varphi(\bar z, c),
 # $$
 #
 # which is positive unless $c = \bar z$.
@@ -253,7 +253,7 @@ for i, (name, distance) in enumerate(distances.items()):
 # There is a second reading. Suppose the embedded drawings of class $k$ scatter about $c_k$ as
 # a Gaussian with the same variance $\frac12$ in every direction, and all classes are equally
 # frequent. The density is proportional to $\exp(-\lVert z - c_k \rVert^2)$, and Bayes' rule
-# gives exactly Equation [](#eq-proto-softmax). Other Bregman divergences belong to other
+# gives exactly Equation [](#eq-proto-softmax) with the squared distance. Other Bregman divergences belong to other
 # exponential families in the same way ({cite:t}`banerjee2005clustering`, section 4;
 # {cite:t}`snell2017prototypical`, section 2.3). So the method assumes that *every class is a
 # ball, and all balls are of one size*. Raw pixels are nothing like that. Training makes the
@@ -383,7 +383,6 @@ by_shot = [evaluate(learner, t, n_tasks=n_tasks // 2, seed=seed) for t in few_sh
 _, axes = plt.subplots(figsize=(6, 3))
 figures.curve(axes, shots, by_shot, marker="o")
 axes.set(xlabel="drawings of each class (shots)", ylabel="accuracy", xticks=shots)
-plt.show()
 assert profile == "smoke" or by_shot[-1].mean > by_shot[0].mean
 
 # %% [markdown]
@@ -465,8 +464,8 @@ assert profile == "smoke" or sixty_way > max(five_way, classifier, pixels, scrat
 # 5-way tasks a step match the test; one 60-way task does not, and comes out ahead. In a 60-way
 # task a drawing must keep its distance from 59 others at once, among them the few that really
 # resemble it; in a 5-way task those seldom meet. {cite:t}`snell2017prototypical` (section 2.6)
-# found the same, train Omniglot 60-way, and advise to match the number of shots instead, on
-# which {cite:t}`cao2020theoretical` say why. Mind what the intervals mean: they measure these
+# found the same and train Omniglot 60-way. The number of shots they advise to match;
+# {cite:t}`cao2020theoretical` derive why. Mind what the intervals mean: they measure these
 # trained networks on more tasks. Another training seed would move each row too.
 #
 # ## Real characters
@@ -484,7 +483,7 @@ assert profile == "smoke" or sixty_way > max(five_way, classifier, pixels, scrat
 
 # %%
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from labkit.networks.views import Views
 from labkit.tasks import omniglot
@@ -553,6 +552,7 @@ if available:
 
 # %%
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from labkit.episode import Episode
 
@@ -571,14 +571,13 @@ class Changed:
         return Episode(*support, self.x(e.query_x), self.y(e.query_y))
 
 
+# %%
 changes = {
     "nothing": torch.clone,
     "a quarter turn": lambda x: x.rot90(1, (-2, -1)),
     "a broad pen": lambda x: F.max_pool3d(x, (1, 5, 5), stride=1, padding=(0, 2, 2)),
     "ink and paper swapped": lambda x: 1 - x,
 }
-
-# %%
 both = {"prototypes": learner, "pixels": contestants["nearest neighbour in pixels"]}
 broken = {}
 for name, change in changes.items():
@@ -622,13 +621,13 @@ assert profile == "smoke" or averaged < kept - 0.02
 # %% [markdown]
 # The average of two unlike drawings lies between them, where neither is, and may lie nearer
 # to a stranger. It is the ball assumption of [](#sec-proto-mean) that breaks, in an embedding that is as good as
-# before: the same points, kept apart, give the answers back. No number of further drawings
+# before: the same points, kept apart, give most of the answers back. No number of further drawings
 # would help, for they would fix that point between ever more exactly.
 # {cite:t}`allen2019infinite` let each class have as many prototypes as it needs.
 #
-# A third trap, in how networks normalise, is so common that it has a chapter of its own later:
-# had the queries shared batch statistics, every one would have been answered with a look at
-# the others. All figures here are inductive.
+# A third trap lies in how networks normalise, and a later chapter is about it: had the queries
+# shared batch statistics, every one would have been answered with a look at the others. All
+# figures here are inductive.
 #
 # ## Exercises
 #
