@@ -45,6 +45,9 @@ import torch
 from IPython.display import HTML
 from torch.nn import functional as F
 
+print(f"profile {profile}")
+
+# %% tags=["hide-input"]
 from labkit import figures, records
 from labkit.device import choose, generator
 from labkit.evaluation import evaluate, task_scores
@@ -65,7 +68,7 @@ from labkit.training import cosine, meta_train
 
 figures.style()
 device = choose(device)
-print(f"profile {profile}, on {device.type}")
+print(f"on {device.type}")
 
 # %% [markdown]
 # ## A vote of the examples
