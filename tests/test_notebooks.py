@@ -148,3 +148,14 @@ def test_a_profile_chooses_its_value(profile: str, value: int) -> None:
 def test_an_unknown_profile_names_the_known() -> None:
     with pytest.raises(ValueError, match=r"'fast' is unknown.*smoke, book, paper"):
         by_profile("fast", smoke=1, book=2, paper=3)
+
+
+def test_the_picture_in_the_readme_is_that_of_the_chapter() -> None:
+    folder = Path(__file__).parents[1] / "chapters"
+    picture = (folder / "images" / "prototypes.svg").read_text(encoding="utf-8")
+    outputs = [
+        output.get("data", {}).get("image/svg+xml")
+        for cell in read(folder / "02_prototypical.ipynb").cells
+        for output in cell.get("outputs", [])
+    ]
+    assert picture in outputs, "copy the picture of fig-prototypes there"
