@@ -20,10 +20,15 @@ from labkit.episode import Episode
 from labkit.figures import COLOURS, INK, PAPER
 from labkit.objective import accuracy
 
-WEIGHT = LinearSegmentedColormap.from_list("weight", ["#f4f1ea", "#1f7fc4", "#0b2c47"])
-"""From 0, paper, to 1. It brings its own background, as drawings do."""
+WEIGHT = LinearSegmentedColormap.from_list(
+    "weight",
+    [(0, "#f4f1ea"), (0.1, "#8fb8d8"), (0.4, "#1f7fc4"), (1, "#0b2c47")],
+)
+"""From 0, paper, to 1; steep at first, so that a tenth of the weight is seen on dark
+pages too, where plots are shown brighter. It brings its own background, as drawings do.
+"""
 
-DARK = 0.4  # the weight from which on white letters are read better than black ones
+DARK = 0.55  # the weight from which on white letters are read better than black ones
 BETWEEN_CLASSES, BESIDE_THE_MATRIX = 0.25, 0.8  # gaps, in cells
 
 
