@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from labkit import device as devices
-from labkit.episode import TaskDistribution
+from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import device_of, task_scores
 from labkit.learners.learner import Learner
 from labkit.objective import Score, cross_entropy, meta_loss
@@ -23,6 +23,9 @@ from labkit.progress import Progress
 
 Schedule = Callable[[int], float]
 """step -> factor on the learning rate."""
+
+Objective = Callable[[Learner, Episode, Score], Tensor]
+"""(learner, episode, loss) -> the mean over the episode's tasks of what to minimise."""
 
 LOSSES_LOOKED_AT_EVERY = 50
 """Steps between two looks at the loss: on a GPU each look waits for the device."""
@@ -64,7 +67,9 @@ def meta_train(
     *,
     steps: int,
     loss: Score = cross_entropy,
+    objective: Objective = meta_loss,
     tasks_per_step: int = 1,
+    tasks_per_chunk: int | None = None,
     seed: int = 0,
     learning_rate: float = 1e-3,
     schedule: Schedule = constant,
@@ -90,6 +95,10 @@ def meta_train(
     be. On a CPU the weights it ends with are those of an uninterrupted run, bit for
     bit.
 
+    objective: what to descend on, if not on the query loss after adaptation.
+    tasks_per_chunk: how many of a step's tasks to differentiate at once; the rest wait,
+        and memory does not grow with them. The gradient is the same, except for a
+        learner whose own running statistics then move once a chunk.
     clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
     autocast: compute in this lower precision where torch judges it harmless.
 
@@ -128,15 +137,18 @@ def meta_train(
         if patience is not None and best.looks_since >= patience:
             break
         episode = tasks.sample(tasks_per_step, generator=run.generator)
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            step_loss = meta_loss(learner, episode, loss)
         optimizer.zero_grad(set_to_none=True)
-        step_loss.backward()
+        losses: list[Tensor] = []
+        for chunk in episode.chunks(tasks_per_chunk or tasks_per_step):
+            share = chunk.n_tasks / tasks_per_step
+            with torch.autocast(device.type, autocast, enabled=autocast is not None):
+                losses.append(share * objective(learner, chunk, loss))
+            losses[-1].backward()
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(learner.parameters(), clip_norm)
         optimizer.step()
         run.scheduler.step()
-        recent.append(step_loss.detach())
+        recent.append(torch.stack(losses).detach().sum())
 
         validate_now = done % validate_every == 0 or done == steps
         save_now = done % checkpoint_every == 0 or done == steps

@@ -97,6 +97,26 @@ def test_a_run_begun_on_another_device_goes_on_with_tasks_of_its_own(tmp_path):
     assert learner.theta.item() == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.parametrize("tasks_per_chunk", [1, 2, 3, 5])
+def test_chunks_of_tasks_give_the_gradient_of_all(tasks_per_chunk):
+    whole, chunked = ScaledMean(), ScaledMean()
+    history = train(whole, Lines(), tasks_per_step=5)
+    in_chunks = train(
+        chunked, Lines(), tasks_per_step=5, tasks_per_chunk=tasks_per_chunk
+    )
+    assert chunked.theta.item() == pytest.approx(whole.theta.item(), abs=1e-5)
+    assert in_chunks.losses == pytest.approx(history.losses, abs=1e-5)
+
+
+def test_another_objective_can_be_descended_on():
+    def distance_to_three(learner, episode, loss):
+        return (learner.theta - 3).square().sum()
+
+    learner = ScaledMean()
+    train(learner, Lines(), steps=300, objective=distance_to_three)
+    assert learner.theta.item() == pytest.approx(3, abs=0.02)
+
+
 def test_lower_precision_reaches_the_same_minimum():
     learner = ScaledMean()
     train(learner, Lines(), steps=300, autocast=torch.bfloat16)
