@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup, Tag
 
 from theme.build import build
 from theme.check import faults
+from theme.code import highlighted
 from theme.content import Site, walk
 from theme.errors import BookError
 from theme.nodes import HANDLERS, Page
@@ -123,6 +124,24 @@ def test_words(prose: BeautifulSoup) -> None:
         assert prose.select(f"article {tag}"), tag
     assert one(prose, "abbr")["title"] == "mean squared error"
     assert one(prose, "article p > code").text == "a < b"
+
+
+def test_simple_mathematics_that_mystmd_takes_apart(prose: BeautifulSoup) -> None:
+    assert any(span.text == "10-6" for span in prose.select("article span:has(> sup)"))
+
+
+def test_code_is_marked_where_it_has_a_colour_and_nowhere_else() -> None:
+    marked = str(highlighted("for x in y:\n    return 'a\\n'  # b\n", "python"))
+    assert marked == (
+        '<pre class="code"><code><span class="k">for</span> x <span class="k">in</span>'
+        ' y:\n    <span class="k">return</span> <span class="s">&#39;a\\n&#39;</span>'
+        '  <span class="c"># b</span></code></pre>'
+    )
+
+
+def test_a_mark_ends_with_its_line() -> None:
+    marked = str(highlighted('"""a\nb"""', "python"))
+    assert 'a</span>\n<span class="s">b' in marked
 
 
 def test_text_is_escaped(prose: BeautifulSoup) -> None:

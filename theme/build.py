@@ -34,7 +34,6 @@ def build(root: Path) -> Path:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    # mystmd exits with 0 after some of its own errors, hence the look at its output.
     # It exits with 0 after some of its own errors, hence the look at its output, where
     # a summary (lines that begin with a hyphen) repeats what came before.
     complaints = [

@@ -1,16 +1,29 @@
-"""Highlighted source. The palette is in book.css, by Pygments' short class names."""
+"""Highlighted source. The palette is in book.css, by the one-letter classes below."""
 
 from __future__ import annotations
 
-from markupsafe import Markup
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
+from collections.abc import Iterable
+
+from markupsafe import Markup, escape
 from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 
 from theme.errors import BookError
 
 SAME_AS = {"ipython3": "python", "ipython": "python", "": "text", "default": "text"}
+# Only what has a colour is marked: with all of Pygments' tokens, code would be half the
+# weight of a page.
+CLASSES = {
+    Keyword: "k",
+    Operator.Word: "k",
+    String: "s",
+    Number: "m",
+    Name.Function: "f",
+    Name.Class: "f",
+    Name.Decorator: "f",
+    Comment: "c",
+}
 
 
 def highlighted(
@@ -34,13 +47,12 @@ def highlighted(
             f'A code block is marked as "{language}", which Pygments cannot highlight. '
             'Name a language from its list, or "text".'
         ) from error
-    tokens = highlight(source.strip("\n"), lexer, HtmlFormatter(nowrap=True))
-    lines = tokens.rstrip("\n").split("\n")
+    marked = Markup("").join(_marks(lexer.get_tokens(source.strip("\n"))))
+    lines = marked.rstrip("\n").split("\n")
     if number_from is None and not emphasised:
         return Markup('<pre class="code"><code>{}</code></pre>').format(
             Markup("\n".join(lines))
         )
-    # Pygments closes its tags at the end of each line, so lines can be wrapped.
     rows = Markup("").join(
         Markup('<span class="{}">{}\n</span>').format(
             "line emphasised" if number in emphasised else "line", Markup(line)
@@ -52,3 +64,23 @@ def highlighted(
     return Markup(
         '<pre class="code numbered" style="--first-line: {}"><code>{}</code></pre>'
     ).format(number_from, rows)
+
+
+def _marks(tokens: Iterable[tuple[_TokenType, str]]) -> Iterable[Markup]:
+    """Tokens as HTML, one mark for neighbours of one class, none across a line end."""
+    mark, text = "", ""
+    for token, value in tokens:
+        kind = next((name for part, name in CLASSES.items() if token in part), "")
+        for piece in value.splitlines(keepends=True):
+            if kind != mark or text.endswith("\n"):
+                yield _marked(mark, text)
+                mark, text = kind, ""
+            text += piece
+    yield _marked(mark, text)
+
+
+def _marked(mark: str, text: str) -> Markup:
+    if not mark:
+        return escape(text)
+    line = text.removesuffix("\n")
+    return Markup('<span class="{}">{}</span>{}').format(mark, line, text[len(line) :])

@@ -24,6 +24,8 @@ plain("subscript", "sub")
 plain("superscript", "sup")
 plain("keyboard", "kbd")
 plain("div", "div")
+# mystmd takes simple mathematics apart: $10^{-6}$ is a span with a superscript.
+plain("span", "span")
 plain("blockquote", "blockquote")
 plain("definitionList", "dl")
 plain("definitionTerm", "dt")
