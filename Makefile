@@ -14,6 +14,9 @@ PYTHON ?= $(firstword $(foreach name,$(NAMES),\
 READY := .venv/ready-$(shell (cat requirements.lock; pwd) | cksum | cut -d ' ' -f 1)
 RUN := .venv/bin/python -m
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Threads that wait for one another sleep. By default they spin, and where another
+# program wants the processor too, two threads then take ten times as long as one.
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: help book test lab run sync execute lock clean
 .DEFAULT_GOAL := help

@@ -201,6 +201,20 @@ def test_rotations_are_classes_and_alphabets_of_their_own():
     assert rotated.alphabet.bincount().tolist() == 4 * [5, 2, 4]
 
 
+def test_mirror_images_and_their_rotations_are_classes_too():
+    characters = tagged()
+    turned = characters.with_rotations(mirrored=True)
+    assert turned.names[: 4 * 11] == characters.with_rotations().names
+    mirror = turned.images[turned.names.index("A/3@mirrored90")]
+    drawing = characters.images[3, 2]
+    for i in range(3):
+        for j in range(3):
+            # Left and right change places, then the right edge comes to the top.
+            assert mirror[2, i, j] == drawing[j, i]
+    assert turned.origins == characters.origins
+    assert turned.alphabet.bincount().tolist() == 8 * [5, 2, 4]
+
+
 def test_rotating_twice_is_refused():
     with pytest.raises(ValueError, match="rotations already"):
         tagged().with_rotations().with_rotations()

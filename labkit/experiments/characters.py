@@ -53,7 +53,8 @@ class FewShotCharacters(Experiment):
     glyph_alphabets: how many invented alphabets of `glyph_characters` characters, drawn
         20 times each, to train on.
     omniglot: real characters to train on as well, with their rotations as classes of
-        their own: "none", "small1" (136 characters), or "vinyals" (1,200).
+        their own: "none", "small1" (136 characters and their mirror images), or
+        "vinyals" (1,200).
     warp: the strength with which the drawings trained on are `Warped`; 0 for not.
     start: the experiment whose weights it starts from, or "" for fresh ones.
     views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
@@ -118,7 +119,7 @@ class FewShotCharacters(Experiment):
                 )
             )
         if self.omniglot == "small1":
-            sets.append(omniglot.load("small1", size).with_rotations())
+            sets.append(omniglot.load("small1", size).with_rotations(mirrored=True))
         if self.omniglot == "vinyals":
             train, validation, _ = _vinyals(size)
             sets.append(concatenate(train, validation).with_rotations())

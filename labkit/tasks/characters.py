@@ -120,13 +120,15 @@ class CharacterSet:
         shuffled = iter([origins[i] for i in order.tolist()])
         return tuple(self.of_origins(set(islice(shuffled, n))) for n in counts)
 
-    def with_rotations(self) -> CharacterSet:
+    def with_rotations(self, *, mirrored: bool = False) -> CharacterSet:
         """Each class, and its drawings turned by 90°, 180° and 270° as further classes.
 
         Angles are counter-clockwise. An alphabet turned is an alphabet of its own too,
         "Greek@90", so that a task within an alphabet never asks to tell a character
         from its rotation, which for an O nobody could. (Vinyals et al. 2016, section
         4.1.1, augment Omniglot in this way.)
+
+        mirrored: the same again with left and right exchanged, "Greek@mirrored90".
 
         Raises:
             ValueError: there are rotations in this set already.
@@ -136,14 +138,19 @@ class CharacterSet:
                 "This set holds rotations already; rotating them again would repeat "
                 "classes. Call with_rotations once, on the characters as drawn."
             )
+        sides = {"": self.images}
+        if mirrored:
+            sides["mirrored"] = self.images.flip(-1)
         turned = [
             CharacterSet(
-                self.images.rot90(angle // 90, (-2, -1)),
+                images.rot90(angle // 90, (-2, -1)),
                 self.alphabet,
-                tuple(f"{name}@{angle}" for name in self.names),
-                tuple(f"{name}@{angle}" for name in self.alphabets),
+                tuple(f"{name}@{side}{angle}" for name in self.names),
+                tuple(f"{name}@{side}{angle}" for name in self.alphabets),
             )
-            for angle in (90, 180, 270)
+            for side, images in sides.items()
+            for angle in (0, 90, 180, 270)
+            if side or angle
         ]
         return concatenate(self, *turned)
 
