@@ -1,0 +1,100 @@
+"""Four ways to one meta-gradient, and one way that looks right and is not."""
+
+import shutil
+
+import pytest
+import torch
+from torch.func import grad, vmap
+
+from labkit import ladder
+from labkit.device import generator
+from labkit.episode import Episode
+from labkit.learners.maml import MAML
+from labkit.networks.conv4 import Conv4
+from labkit.networks.mlp import MLP
+from labkit.networks.with_head import WithHead
+from labkit.objective import cross_entropy, squared_error
+
+T = 4
+NEEDS_A_COMPILER = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
+)
+
+
+def draw(*shape, seed):
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def sinusoids(hidden=(40, 40), inner_steps=2):
+    network = MLP(1, hidden, 1)
+    learner = MAML(
+        network, loss=squared_error, inner_steps=inner_steps, inner_rate=0.1
+    ).double()
+    return learner, Episode(*(draw(T, 5, 1, seed=seed) for seed in range(4)))
+
+
+def quick_to_compile():
+    return sinusoids(hidden=(4,), inner_steps=1)
+
+
+def characters():
+    network = WithHead(Conv4(size=16, width=3, track_running_stats=False), 3)
+    learner = MAML(
+        network,
+        loss=cross_entropy,
+        inner_steps=2,
+        inner_rate=0.3,
+        normalisation="transductive",
+    ).double()
+    x, z = (draw(T, 6, 1, 16, 16, seed=seed) for seed in range(2))
+    y = torch.eye(3, dtype=torch.float64).repeat(2, 1).expand(T, -1, -1)
+    return learner, Episode(x, y, z, y)
+
+
+@pytest.mark.parametrize(
+    ("rung", "sample"),
+    [
+        (ladder.meta_gradient_by_vmap, sinusoids),
+        (ladder.meta_gradient_by_task_axis, sinusoids),
+        pytest.param(ladder.meta_gradient_compiled, sinusoids, marks=NEEDS_A_COMPILER),
+        (ladder.meta_gradient_by_task_axis, characters),
+    ],
+)
+def test_every_rung_gives_the_gradient_of_the_python_loop(rung, sample, monkeypatch):
+    # The compiler cannot read the checks of shapes that the tests put around functions.
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+    learner, episode = sample()
+    expected = ladder.meta_gradient_by_loop(learner, episode)
+    assert set(expected) == {name for name, _ in learner.network.named_parameters()}
+    found = rung(learner, episode)
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
+    assert max(gradient.abs().max() for gradient in expected.values()) > 1e-3
+
+
+def test_without_a_compiler_it_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    torch.compiler.reset()
+    with pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler"):
+        ladder.meta_gradient_compiled(*quick_to_compile())
+    torch.compiler.reset()
+
+
+def test_vmap_is_silently_wrong_at_second_order_through_batch_norm():
+    assert ladder.second_order_error_of_vmap(ladder.torch_batch_norm) > 0.3
+    assert ladder.second_order_error_of_vmap(ladder.written_batch_norm) < 1e-12
+
+
+def test_the_two_batch_norms_are_one_function_and_vmap_is_right_at_first_order():
+    x, weight, scale = draw(3, 5, 4, seed=0), draw(6, 4, seed=1), draw(6, seed=2)
+    gradients = []
+    for normalise in (ladder.torch_batch_norm, ladder.written_batch_norm):
+
+        def loss(weight, x, normalise=normalise):
+            return normalise(x @ weight.T, scale).sin().sum()
+
+        gradients.append(vmap(grad(loss), in_dims=(None, 0))(weight, x))
+        gradients.append(torch.stack([grad(loss)(weight, task) for task in x]))
+    for other in gradients[1:]:
+        torch.testing.assert_close(gradients[0], other)
