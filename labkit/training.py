@@ -24,8 +24,10 @@ from labkit.progress import Progress
 Schedule = Callable[[int], float]
 """step -> factor on the learning rate."""
 
-Objective = Callable[[Learner, Episode, Score], Tensor]
-"""(learner, episode, loss) -> the mean over the episode's tasks of what to minimise."""
+Objective = Callable[[Any, Episode, Score], Tensor]
+"""(learner, episode, loss) -> the mean over the episode's tasks of what to minimise.
+
+Any learner, or those of one kind alone: `reptile_loss` asks for a `MAML`."""
 
 LOSSES_LOOKED_AT_EVERY = 50
 """Steps between two looks at the loss: on a GPU each look waits for the device."""

@@ -11,11 +11,12 @@ those of the support set; the last of them become part of θ' and normalise the 
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.device import generator
-from labkit.learners.inner_loop import gradient_steps
+from labkit.learners.inner_loop import gradient_descent
 from labkit.learners.learner import Learner
 from labkit.networks.network import Network
 from labkit.objective import Score
@@ -57,22 +58,20 @@ class FineTuning(Learner):
             start = self.network.initial_parameters(T, generator=source)
         else:
             start = {name: value.expand(T, *value.shape) for name, value in own.items()}
-        tuned = gradient_steps(
-            self.network,
-            {
-                name: v.detach().to(own[name]).requires_grad_()
-                for name, v in start.items()
-            },
-            support_x,
-            support_y,
-            loss=self.loss,
-            steps=self.steps,
-            rate=self.rate,
-            second_order=False,
-        )
-        tuned = {name: value.detach() for name, value in tuned.items()}
-        if self.network.uses_batch_statistics:
-            tuned |= self.network.batch_statistics(support_x, tuned)
+        with torch.no_grad():
+            for theta in gradient_descent(
+                self.network,
+                {name: value.to(own[name]) for name, value in start.items()},
+                support_x,
+                support_y,
+                loss=self.loss,
+                steps=self.steps,
+                rate=self.rate,
+                second_order=False,
+            ):
+                tuned = theta
+            if self.network.uses_batch_statistics:
+                tuned |= self.network.batch_statistics(support_x, tuned)
         return tuned
 
     def predict(

@@ -2,44 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.networks.network import Network, Parameters
+from labkit.networks.network import Parameters
 from labkit.objective import Score
 
 
-def gradient_steps(
-    network: Network,
+def gradient_descent(
+    function: Callable[[Tensor, Parameters], Tensor],
     parameters: Parameters,
     x: Float[Tensor, "T S ..."],
     y: Float[Tensor, "T S C"],
     *,
     loss: Score,
     steps: int,
-    rate: float,
+    rate: float | Mapping[str, Tensor],
     second_order: bool,
-) -> dict[str, Tensor]:
-    """Each task's parameters [T, ...] after `steps` steps θ ← θ − rate · ∇θ L_T(θ).
+) -> Iterator[dict[str, Tensor]]:
+    """The path θ_0, θ_1, …, θ_steps of θ ← θ − rate · ∇θ L_T(θ) for each task.
+
+    θ_0 is the `parameters` given, each [T, ...], and `function(x, θ)` the prediction.
+    A rate is one number, or for each parameter a tensor of its shape without T.
+
+    With `second_order` every θ_k is a differentiable function of θ_0 and of the rates;
+    otherwise the gradients in it count as constants. Under `torch.no_grad()` nothing
+    is kept from one step to the next, so that memory does not grow with the steps.
+
+    Raises:
+        ValueError: the loss does not depend on some parameter.
+    """
+    theta = dict(parameters)
+    for _ in range(steps):
+        yield theta
+        gradients = _gradients(function, theta, x, y, loss, second_order)
+        theta = {
+            name: value - (rate if isinstance(rate, float) else rate[name]) * gradient
+            for (name, value), gradient in zip(theta.items(), gradients, strict=True)
+        }
+    yield theta
+
+
+def _gradients(
+    function: Callable[[Tensor, Parameters], Tensor],
+    theta: Parameters,
+    x: Float[Tensor, "T S ..."],
+    y: Float[Tensor, "T S C"],
+    loss: Score,
+    second_order: bool,
+) -> tuple[Tensor, ...]:
+    """∇θ L_T(θ) of each task, in the order of θ.
 
     There is no loop over tasks: the gradient of the sum of their losses holds, in its
     row t, the gradient of task t's loss alone, because no other loss depends on that
-    row. The result is a differentiable function of the `parameters` that came in;
-    without `second_order` the gradients in it count as constants.
+    row.
     """
+    recording = torch.is_grad_enabled()
     with torch.enable_grad():
-        for _ in range(steps):
-            task_losses = loss(network(x, parameters), y)
+        at = {
+            name: value
+            if recording and value.requires_grad
+            else value.detach().requires_grad_()
+            for name, value in theta.items()
+        }
+        total = loss(function(x, at), y).sum()
+        gradients: tuple[Tensor | None, ...] = (None,) * len(at)
+        if total.requires_grad:
             gradients = torch.autograd.grad(
-                task_losses.sum(),
-                list(parameters.values()),
-                create_graph=second_order,
+                total,
+                list(at.values()),
+                create_graph=recording and second_order,
+                allow_unused=True,
             )
-            parameters = {
-                name: value - rate * gradient
-                for (name, value), gradient in zip(
-                    parameters.items(), gradients, strict=True
-                )
-            }
-    return dict(parameters)
+    unused = [name for name, g in zip(at, gradients, strict=True) if g is None]
+    if unused:
+        raise ValueError(
+            f"The loss on the support does not depend on {', '.join(unused)}: there is "
+            "no gradient to descend. Does the network compute with the parameters it "
+            "is given, and the loss without .detach(), .argmax() or torch.no_grad()?"
+        )
+    return tuple(gradient for gradient in gradients if gradient is not None)

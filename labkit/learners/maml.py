@@ -1,21 +1,31 @@
 """Model-agnostic meta-learning (Finn, Abbeel & Levine 2017): θ' is a few steps from θ.
 
-    θ' = θ − α ∇θ L_T(f_θ)           on the support set, `inner_steps` times   (eq. 1)
+    θ_0 = θ,   θ_k = θ_{k−1} − α ∇ L_T(θ_{k−1}) on the support,   θ' = θ_K    (eq. 1)
 
-and θ itself descends on the query loss of θ' (§2.2, Algorithm 1), which `meta_train`
-does: its gradient passes through the inner gradients, unless `first_order`. Inner loss:
-as given, so that its reduction is the one the reader sees. Normalisation: that of the
-network; with batch statistics the learner is transductive.
+and θ descends on the query loss of θ' (§2.2, Algorithm 1), which `meta_train` does.
+
+Inner loop: `inner_steps` = K full-batch steps at `inner_rate` = α, the same for every
+parameter. Loss: as given, the same one inside, on the support, and outside, on the
+query; those of `labkit.objective` average over a task's examples, and `meta_train` over
+tasks. Order: the meta-gradient passes through the inner gradients, unless `first_order`
+takes them for constants (FOMAML, §5.2).
+
+Normalisation: in the inner loop by the statistics of the task's own support. The query
+is normalised by the support's too, under θ' (inductive), or by its own (transductive).
+The published code is transductive; here that has to be asked for.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.learners.inner_loop import gradient_steps
-from labkit.learners.learner import Learner
+from labkit.episode import Episode
+from labkit.learners.inner_loop import gradient_descent
+from labkit.learners.learner import Learner, Normalisation
 from labkit.networks.network import Network
 from labkit.objective import Score
 
@@ -23,9 +33,16 @@ from labkit.objective import Score
 class MAML(Learner):
     """Learn an initialisation from which a few gradient steps suffice.
 
-    loss: of a task's support predictions, one number a task.
-    inner_rate: α, the same at every step and for every parameter.
-    first_order: take the inner gradients for constants when θ is updated.
+    loss: of a task's predictions on its support, one number a task.
+    inner_steps: K. It may be set to another number on a trained learner, to adapt for
+        longer than in training; with 0 steps, θ' = θ and training is joint training.
+    normalisation: may be set on a trained learner as well, to judge one set of weights
+        under both protocols. It matters to networks that use batch statistics. One
+        that keeps running statistics uses those in evaluation and is inductive.
+
+    Raises:
+        ValueError: a negative number of steps, or "transductive" with a network whose
+            predictions do not depend on each other anyway.
     """
 
     def __init__(
@@ -36,40 +53,94 @@ class MAML(Learner):
         inner_steps: int,
         inner_rate: float,
         first_order: bool = False,
+        normalisation: Normalisation = "inductive",
     ) -> None:
         super().__init__()
+        if inner_steps < 0:
+            raise ValueError(
+                f"inner_steps={inner_steps}: take 1 step or more; 0 leaves θ unadapted."
+            )
+        if normalisation == "transductive" and not network.uses_batch_statistics:
+            raise ValueError(
+                'normalisation="transductive" needs a network that normalises by the '
+                "batch in evaluation too, such as Conv4(track_running_stats=False)."
+            )
         self.network = network
         self.loss = loss
         self.inner_steps, self.inner_rate = inner_steps, inner_rate
         self.first_order = first_order
-        if network.uses_batch_statistics:
-            self.normalisation = "transductive"
+        self.normalisation = normalisation
 
     def adapt(
         self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
     ) -> dict[str, Tensor]:
-        """The fast weights, one set a task. Under `torch.no_grad()` they are detached
+        """θ', one set of fast weights a task. Under `torch.no_grad()` they are detached
         from θ, and no second-order graph is built."""
-        T = support_x.shape[0]
-        theta = {
-            name: value.expand(T, *value.shape)
-            for name, value in self.network.named_parameters()
-        }
-        recording = torch.is_grad_enabled()
-        if not recording:
-            theta = {name: value.requires_grad_() for name, value in theta.items()}
-        return gradient_steps(
-            self.network,
-            theta,
-            support_x,
-            support_y,
-            loss=self.loss,
-            steps=self.inner_steps,
-            rate=self.inner_rate,
-            second_order=recording and not self.first_order,
-        )
+        for theta in self.descent(support_x, support_y):
+            adapted = theta
+        return self.with_statistics(adapted, support_x)
+
+    def path(
+        self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
+    ) -> list[dict[str, Tensor]]:
+        """All of θ_0, θ_1, …, θ_K = θ', each to be given to `predict`."""
+        return [
+            self.with_statistics(theta, support_x)
+            for theta in self.descent(support_x, support_y)
+        ]
 
     def predict(
         self, adapted: dict[str, Tensor], query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q C"]:
         return self.network(query_x, adapted)
+
+    def descent(
+        self, support_x: Float[Tensor, "T S ..."], support_y: Float[Tensor, "T S C"]
+    ) -> Iterator[dict[str, Tensor]]:
+        """The fast weights along the inner loop."""
+        return gradient_descent(
+            self.network,
+            self.start(support_x.shape[0]),
+            support_x,
+            support_y,
+            loss=self.loss,
+            steps=self.inner_steps,
+            rate=self.rate(),
+            second_order=not self.first_order,
+        )
+
+    def rate(self) -> float | Mapping[str, Tensor]:
+        """α, for all parameters or for each."""
+        return self.inner_rate
+
+    def start(self, n_tasks: int) -> dict[str, Tensor]:
+        """θ_0: one copy of θ a task, in the same memory."""
+        return {
+            name: value.expand(n_tasks, *value.shape)
+            for name, value in self.network.named_parameters()
+        }
+
+    def with_statistics(
+        self, theta: dict[str, Tensor], support_x: Float[Tensor, "T S ..."]
+    ) -> dict[str, Tensor]:
+        """What an inductive θ' holds besides weights: how the support is normalised."""
+        of_batch = self.network.training or self.network.uses_batch_statistics
+        if self.normalisation == "transductive" or not of_batch:
+            return theta
+        return theta | self.network.batch_statistics(support_x, theta)
+
+
+def multi_step_loss(learner: MAML, episode: Episode, loss: Score) -> Float[Tensor, ""]:
+    """The query loss after every inner step, not after the last alone: the mean of
+    L_T(f_θ_k) over k = 1, …, K and over tasks. An `objective` to train on.
+
+    It keeps a long inner loop from diverging on its way (MAML++: Antoniou, Edwards &
+    Storkey 2019, §4). There the weights of the early steps decay during training; here
+    all steps count the same throughout.
+    """
+    path = learner.path(episode.support_x, episode.support_y)
+    losses = [
+        loss(learner.predict(theta, episode.query_x), episode.query_y)
+        for theta in path[1:]
+    ]
+    return torch.stack(losses).mean()

@@ -18,6 +18,8 @@ from labkit.networks.network import Network, Parameters, uniform_fan_in
 class MLP(Network):
     """Linear layers with ReLU between them: inputs → hidden... → outputs.
 
+    relu_last: a ReLU after the last layer too, for a body that is to get a head.
+
     Initialised as PyTorch does by default, from `seed` alone. Finn et al. (2017) draw
     weights from a truncated normal and start biases at zero instead.
     """
@@ -28,9 +30,11 @@ class MLP(Network):
         hidden: Sequence[int] = (40, 40),
         outputs: int = 1,
         *,
+        relu_last: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.relu_last = relu_last
         self.widths = (inputs, *hidden, outputs)
         self.features = outputs
         self.register(self.initial_parameters(generator=seeded(seed)))
@@ -53,4 +57,5 @@ class MLP(Network):
         last = len(self.widths) - 2
         for layer in range(last):
             x = F.relu(linear(x, p[f"weight{layer}"], p[f"bias{layer}"]))
-        return linear(x, p[f"weight{last}"], p[f"bias{last}"])
+        x = linear(x, p[f"weight{last}"], p[f"bias{last}"])
+        return F.relu(x) if self.relu_last else x

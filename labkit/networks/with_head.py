@@ -45,15 +45,16 @@ class WithHead(Network):
         self, x: Float[Tensor, "..."], parameters: Parameters | None = None
     ) -> Float[Tensor, "... outputs"]:
         p = dict(self.named_parameters()) if parameters is None else parameters
-        return linear(self.body(x, self._of_body(p)), p["weight"], p["bias"])
+        return linear(self.body(x, self.of_body(p)), p["weight"], p["bias"])
 
     def batch_statistics(
         self, x: Float[Tensor, "..."], parameters: Parameters
     ) -> dict[str, Tensor]:
-        measured = self.body.batch_statistics(x, self._of_body(parameters))
+        measured = self.body.batch_statistics(x, self.of_body(parameters))
         return {BODY + name: value for name, value in measured.items()}
 
-    def _of_body(self, parameters: Parameters) -> dict[str, Tensor]:
+    def of_body(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Those of the parameters that are the body's, by the names it knows."""
         return {
             name.removeprefix(BODY): value
             for name, value in parameters.items()
