@@ -39,7 +39,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Figure:
-    """One evaluated number and the protocol behind it."""
+    """One evaluated number and the protocol behind it.
+
+    unit: "accuracy" for a fraction, or what the number is measured in, such as "nats".
+    """
 
     tasks: str
     mean: float
@@ -48,16 +51,35 @@ class Figure:
     seed: int
     normalisation: str
     published: Published | None = None
+    unit: str = "accuracy"
 
     @classmethod
     def of(
-        cls, tasks: str, evaluation: Evaluation, published: Published | None = None
+        cls,
+        tasks: str,
+        evaluation: Evaluation,
+        published: Published | None = None,
+        unit: str = "accuracy",
     ) -> Figure:
-        return cls(tasks=tasks, **asdict(evaluation), published=published)
+        return cls(tasks=tasks, **asdict(evaluation), published=published, unit=unit)
 
     def percent(self) -> str:
         """A score between 0 and 1 as papers print it: "98.1 ± 0.2%"."""
         return f"{100 * self.mean:.1f} ± {100 * self.ci95:.1f}%"
+
+    def measured(self) -> str:
+        """With its interval, an accuracy in percent: "98.1 ± 0.2%", "0.79 ± 0.01"."""
+        if self.unit == "accuracy":
+            return self.percent()
+        return f"{self.mean:.2f} ± {self.ci95:.2f}"
+
+    def claimed(self) -> str:
+        """The published figure and its source; a dash if there is none."""
+        if self.published is None:
+            return "–"
+        value = self.published.value
+        number = f"{100 * value:.1f}%" if self.unit == "accuracy" else f"{value:.2f}"
+        return f"{number} ({self.published.source})"
 
 
 @dataclass(frozen=True)
@@ -192,18 +214,17 @@ def _commit() -> str:
         return "unknown"
 
 
-HEADINGS = ("experiment", "tasks", "accuracy", "evaluated on", "mode", "published")
-
-
 def table(experiments: list[Record], tasks: str = "*") -> str:
     """The figures on tasks whose name fits the pattern, as a Markdown table."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *_rows(experiments, tasks)]
+    head = _headings(experiments)
+    rows = [head, ("---",) * len(head), *_rows(experiments, tasks)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def html_table(experiments: list[Record], caption: str, tasks: str = "*") -> str:
     """The same as HTML, for notebooks; each row names its record for the tests."""
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
+    headings = _headings(experiments)
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
     body = "\n".join(
         f'<tr data-record="{row[0]}">'
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
@@ -216,17 +237,21 @@ def html_table(experiments: list[Record], caption: str, tasks: str = "*") -> str
     )
 
 
+def _headings(experiments: list[Record]) -> tuple[str, ...]:
+    units = {figure.unit for record in experiments for figure in record.figures}
+    measured = ", ".join(sorted(units))
+    return ("experiment", "tasks", measured, "evaluated on", "mode", "published")
+
+
 def _rows(experiments: list[Record], tasks: str) -> list[tuple[str, ...]]:
     return [
         (
             record.experiment,
             figure.tasks,
-            figure.percent(),
+            figure.measured(),
             f"{figure.n_tasks:,} tasks",
             figure.normalisation,
-            f"{100 * figure.published.value:.1f}% ({figure.published.source})"
-            if figure.published
-            else "–",
+            figure.claimed(),
         )
         for record in experiments
         for figure in record.figures

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from labkit.tasks.characters import CharacterSet
 
 STORED = sorted(records.RESULTS.glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
+OF_CHARACTERS = [n for n in TRAINED if isinstance(find(n), FewShotCharacters)]
 CHAPTERS = sorted((records.REPOSITORY / "chapters").glob("*.ipynb"))
 
 
@@ -70,6 +71,14 @@ def test_tables_show_ours_beside_the_published():
     assert records.table([a_record()], tasks="20-way*").count("\n") == 1
 
 
+def test_what_is_no_accuracy_is_shown_in_its_unit_and_not_in_percent():
+    record = a_record()
+    likelihood = replace(record.figures[0], mean=0.7912, unit="nats per target")
+    head, _, row = records.table([replace(record, figures=[likelihood])]).splitlines()
+    assert "| nats per target |" in head
+    assert "| 0.79 ± 0.00 |" in row and "| 0.99 (Snell" in row
+
+
 def test_weights_return_as_they_were_and_are_named_by_their_content(tmp_path):
     first, second = ProtoNet(Conv4(seed=1)), ProtoNet(Conv4(seed=2))
     digest = records.save_weights(first, "trial", tmp_path)
@@ -115,7 +124,7 @@ def test_a_checkpoint_is_the_one_its_record_was_made_with(name):
     assert records.sha256(path) == records.read(name).checkpoint_sha256
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", OF_CHARACTERS)
 @pytest.mark.parametrize("source", ["fresh glyphs", "held-out alphabets"])
 def test_a_checkpoint_still_gives_its_recorded_figure(name, source):
     experiment, record = find(name), records.read(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,7 +27,10 @@ class Experiment:
 
     published: figures from the literature, by the name of the tasks they are on.
     deviations: where the protocol differs from the published one.
+    unit: of the figures, as in `labkit.records.Figure`.
     """
+
+    unit: ClassVar[str] = "accuracy"
 
     steps: int
     published: Mapping[str, Published] = field(default_factory=dict)
@@ -104,9 +107,10 @@ def run(
             n_tasks=SMOKE_TASKS if smoke else n_tasks,
             seed=seed,
         )
-        figure = Figure.of(tasks_name, evaluation, experiment.published.get(tasks_name))
+        published = experiment.published.get(tasks_name)
+        figure = Figure.of(tasks_name, evaluation, published, experiment.unit)
         figures.append(figure)
-        report(f"{name}: {tasks_name}: {figure.percent()}")
+        report(f"{name}: {tasks_name}: {figure.measured()}")
     record = Record(
         experiment=name,
         command=f"python -m labkit train {name} --seed {seed}",
