@@ -26,6 +26,7 @@ from labkit.training import History, cosine, meta_train
 
 LEARNERS = {"CNP": CNP, "ANP": ANP, "SNAIL": SNAIL}
 RBF = "RBF kernel"
+STEPS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,25 +98,25 @@ EXPERIMENTS = {
     "cnp-rbf": FunctionRegression(
         method="CNP",
         smallest=0.1,
-        steps=40_000,
+        steps=STEPS,
         published=_published(0.26, "CNP"),
         deviations=DEVIATIONS,
     ),
     "anp-rbf": FunctionRegression(
         method="ANP",
         smallest=0.1,
-        steps=40_000,
+        steps=STEPS,
         published=_published(0.81, "ANP"),
         deviations=(*DEVIATIONS, "the deterministic path alone"),
     ),
     "anp-rbf-sharp": FunctionRegression(
         method="ANP",
         smallest=0.01,
-        steps=40_000,
+        steps=STEPS,
     ),
     "snail-rbf": FunctionRegression(
         method="SNAIL",
         smallest=0.01,
-        steps=15_000,
+        steps=STEPS,
     ),
 }

@@ -8,13 +8,14 @@ its output to its input as further features:
                            what can be seen, and log2 of the length reach everything
     attention              causal, one head: any token of the past, by its content
 
-A token sees the past only, so that what was read need not be read again: θ' is the
-inputs that later taps will want, and the keys and values of every token. A query sees
-no other query. The answer depends on the order of the support.
+A token sees the past only, so that what was read need not be read again: θ' is what
+later taps will ask for, and the keys and values of every token. A query sees no other
+query. The answer depends on the order of the support.
 
 Deviations: the last layer gives a Gaussian, bounded as in `cnp`, where the paper has
-classes and actions; layers are narrower than the paper's; an input of its own says
-whether a token has a label. Normalisation: inductive.
+classes and actions; one block of convolutions between two attentions, narrower than the
+paper's, which has two between three for Omniglot; an input of its own says whether a
+token has a label. Normalisation: inductive.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class SNAIL(Learner):
     """Predict from causal convolutions and causal attention over the support.
 
     width: how many features a convolution adds; an attention adds twice as many.
-    longest: how many tokens the convolutions of a block span.
+    longest: how many tokens the convolutions span.
     smallest: the smallest standard deviation it can predict.
     """
 
@@ -54,11 +55,11 @@ class SNAIL(Learner):
     ) -> None:
         super().__init__()
         self.outputs, self.smallest = outputs, smallest
-        block: list[int] = [2**i for i in range(math.ceil(math.log2(longest)))]
+        block = [2**i for i in range(math.ceil(math.log2(longest)))]
         features = 4 * width
         self.embed = MLP(inputs + outputs + 1, (features,), features, seed=50 * seed)
         self.layers = nn.ModuleList()
-        for dilation in (0, *block, 0, *block, 0):  # 0 stands for an attention
+        for dilation in (0, *block, 0):  # 0 stands for an attention
             layer_seed = 50 * seed + len(self.layers) + 1
             if dilation:
                 convolution = Convolution(features, width, dilation, seed=layer_seed)
@@ -113,17 +114,18 @@ class Convolution(nn.Module):
     def __init__(self, inputs: int, width: int, dilation: int, *, seed: int) -> None:
         super().__init__()
         self.dilation = dilation
-        self.taps = MLP(2 * inputs, (), 2 * width, seed=seed)
+        self.taps = MLP(inputs, (), 4 * width, seed=seed)
 
     def forward(
         self, x: Float[Tensor, "T n D"], cache: Cache | None, alone: bool
     ) -> tuple[Float[Tensor, "T n E"], Cache]:
         """alone: each token is the next one, and not the one after its neighbour."""
+        now, later = self.taps(x).chunk(2, dim=-1)
         if cache is None:  # before the first token there are zeros
-            cache = (x.new_zeros(x.shape[0], self.dilation, x.shape[-1]),)
-        so_far = torch.cat([*cache, x], dim=1)
-        ago = so_far[:, :1].expand_as(x) if alone else so_far[:, : x.shape[1]]
-        a, b = self.taps(torch.cat([x, ago], dim=-1)).chunk(2, dim=-1)
+            cache = (torch.zeros_like(later[:, :1]).expand(-1, self.dilation, -1),)
+        so_far = torch.cat([*cache, later], dim=1)
+        ago = so_far[:, :1] if alone else so_far[:, : x.shape[1]]
+        a, b = (now + ago).chunk(2, dim=-1)
         out = torch.cat([x, torch.tanh(a) * torch.sigmoid(b)], dim=-1)
         return out, (so_far[:, -self.dilation :],)
 
