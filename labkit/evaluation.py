@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit import device as devices
-from labkit.episode import TaskDistribution
+from labkit.episode import Episode, TaskDistribution
 from labkit.learners.learner import Learner, Normalisation
 from labkit.objective import Score, accuracy, task_losses
 from labkit.progress import Progress
+
+Measure = Callable[[Learner, Episode, Score], Tensor]
+"""(learner, episode, score) -> one number for each task [T], or several [T, ...]."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ class Evaluation:
     n_tasks: int
     seed: int
     normalisation: Normalisation
+
+    @classmethod
+    def of(
+        cls, scores: Float[Tensor, " T"], seed: int, normalisation: Normalisation
+    ) -> Evaluation:
+        """Mean and interval of the scores of single tasks."""
+        n_tasks = len(scores)
+        ci95 = 1.96 * scores.std().item() / n_tasks**0.5
+        return cls(scores.mean().item(), ci95, n_tasks, seed, normalisation)
 
     def __str__(self) -> str:
         return f"{self.mean:.4g} ± {self.ci95:.2g}"
@@ -68,13 +81,7 @@ def evaluate(
         tasks_per_batch=tasks_per_batch,
         device=device,
     )
-    return Evaluation(
-        mean=scores.mean().item(),
-        ci95=1.96 * scores.std().item() / n_tasks**0.5,
-        n_tasks=n_tasks,
-        seed=seed,
-        normalisation=learner.normalisation,
-    )
+    return Evaluation.of(scores, seed, learner.normalisation)
 
 
 def task_scores(
@@ -82,12 +89,16 @@ def task_scores(
     tasks: TaskDistribution,
     *,
     score: Score = accuracy,
+    measure: Measure = task_losses,
     n_tasks: int = 600,
     seed: int = 0,
     tasks_per_batch: int = 10,
     device: torch.device | None = None,
-) -> Float[Tensor, " T"]:
-    """The score of every single task that `evaluate` averages, in double precision."""
+) -> Float[Tensor, "T ..."]:
+    """The score of every single task that `evaluate` averages, in double precision.
+
+    measure: what to score, if not the answers to the queries after adaptation.
+    """
     if n_tasks < 2:
         raise ValueError(
             f"n_tasks={n_tasks}: an interval needs at least 2 tasks, and a "
@@ -103,7 +114,7 @@ def task_scores(
             for start in range(0, n_tasks, tasks_per_batch):
                 size = min(tasks_per_batch, n_tasks - start)
                 episode = tasks.sample(size, generator=generator)
-                scores.append(task_losses(learner, episode, score).double())
+                scores.append(measure(learner, episode, score).double())
                 progress(start + size)
     finally:
         learner.train(was_training)

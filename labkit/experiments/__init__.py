@@ -10,8 +10,9 @@ from __future__ import annotations
 from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gaussian_processes import EXPERIMENTS as GAUSSIAN_PROCESSES
+from labkit.experiments.stream import EXPERIMENTS as STREAMS
 
-EXPERIMENTS: dict[str, Experiment] = {**CHARACTERS, **GAUSSIAN_PROCESSES}
+EXPERIMENTS: dict[str, Experiment] = {**CHARACTERS, **GAUSSIAN_PROCESSES, **STREAMS}
 
 
 def find(name: str) -> Experiment:

@@ -246,9 +246,12 @@ class FewShot:
         True draws an alphabet first, then all classes from it (Lake's harder protocol).
         Alphabets are equally likely, however many characters they have, so that a
         large one does not dominate; those with fewer than `way` are left out.
+    permuted_labels: False, between alphabets only, gives class c the label c modulo
+        `way` in every task. Then labels can be learned by heart, which is a trap.
 
     Raises:
-        ValueError: there are not enough classes, or not enough drawings of each.
+        ValueError: there are not enough classes, or not enough drawings of each, or
+            labels are to be fixed within alphabets.
     """
 
     characters: CharacterSet
@@ -256,6 +259,7 @@ class FewShot:
     shot: int
     query: int = 15
     within_alphabet: bool = False
+    permuted_labels: bool = True
 
     def __post_init__(self) -> None:
         if min(self.way, self.shot, self.query) < 1:
@@ -274,6 +278,11 @@ class FewShot:
             raise ValueError(
                 f"way={self.way} needs {self.way} different classes, and there are "
                 f"{classes}. Use way={classes} or fewer, or a larger set of characters."
+            )
+        if self.within_alphabet and not self.permuted_labels:
+            raise ValueError(
+                "permuted_labels=False takes one class for each label from the whole "
+                "set, so it cannot keep to one alphabet: use within_alphabet=False."
             )
         if self.within_alphabet and not self._alphabets[1].numel():
             largest = int(self.characters.alphabet.bincount().max())
@@ -311,6 +320,9 @@ class FewShot:
             absent = torch.arange(largest, device=device) >= sizes[alphabet]
             place = keys(n_tasks, largest).masked_fill_(absent, -1.0).topk(self.way)
             chosen = members[alphabet, place.indices]
+        elif not self.permuted_labels:
+            turn = keys(n_tasks, self.way, classes // self.way).argmax(-1)
+            chosen = turn * self.way + torch.arange(self.way, device=device)
         else:
             chosen = keys(n_tasks, classes).topk(self.way).indices
         drawing = keys(n_tasks, self.way, drawings).topk(self.shot + self.query).indices

@@ -40,6 +40,7 @@ class Embedded(FewShot):
             tasks.shot,
             tasks.query,
             tasks.within_alphabet,
+            tasks.permuted_labels,
             embeddings=embeddings,
         )
 

@@ -1,0 +1,27 @@
+"""No embedding: an example as it is, be it pixels or features computed beforehand."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.networks.network import Network, Parameters
+
+
+class Flat(Network):
+    """[T, L, ...] → [T, L, features]: the network without parameters."""
+
+    def __init__(self, *, features: int) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(
+        self, x: Float[Tensor, "T L ..."], parameters: Parameters | None = None
+    ) -> Float[Tensor, "T L features"]:
+        return x.flatten(2)
+
+    def initial_parameters(
+        self, *tasks: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        return {}

@@ -1,0 +1,150 @@
+"""Streams of examples: their order, what can be known in them, how they are judged."""
+
+from itertools import permutations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from labkit.device import generator
+from labkit.learners.recurrent import StreamLearner
+from labkit.networks.flat import Flat
+from labkit.streaming import (
+    by_presentation,
+    ceiling_by_elimination,
+    evaluate_stream,
+    presentation_of,
+)
+from labkit.tasks.characters import CharacterSet, FewShot
+from labkit.tasks.stream import Stream
+
+N = 5
+
+
+def characters(classes=12, drawings=6):
+    """Drawing d of class c is one pixel of brightness 10 c + d: it tells who it is."""
+    value = 10 * torch.arange(classes)[:, None] + torch.arange(drawings)
+    names = tuple(f"A/character{i:02}" for i in range(classes))
+    return CharacterSet(
+        value.to(torch.uint8)[:, :, None, None],
+        torch.zeros(classes, dtype=torch.int64),
+        names,
+        ("A",),
+    )
+
+
+def identities(x):
+    value = (x * 255).round().long().flatten(2)[..., 0]
+    return value // 10, value % 10
+
+
+class Eliminator(StreamLearner):
+    """Knows every class that has come before, and guesses among the labels left."""
+
+    def __init__(self):
+        super().__init__(Flat(features=1), N)
+
+    def stream(self, x, y, state=None):
+        who, _ = identities(x)
+        logits = torch.zeros_like(y)
+        for t, i in torch.cartesian_prod(*map(torch.arange, who.shape)):
+            before = y[t, :i]
+            known = before[who[t, :i] == who[t, i]]
+            logits[t, i] = known[0] if len(known) else 1 - before.amax(0).clamp(0)
+            logits[t, i] += 1e-3 * torch.arange(N) if len(known) == 0 else 0
+        return logits, None
+
+
+class FixedLabelReader(Eliminator):
+    """Looks nothing up: the label is the class modulo N."""
+
+    def stream(self, x, y, state=None):
+        return F.one_hot(identities(x)[0] % N, N).float(), None
+
+
+def streams(shot=4):
+    return Stream(FewShot(characters(), N, shot, query=1))
+
+
+def fixed_labels():
+    return FewShot(characters(), N, 4, query=1, permuted_labels=False)
+
+
+def test_a_stream_shows_each_class_equally_often_in_any_order():
+    e = streams().sample(200, generator=generator(0))
+    assert e.support_y.sum(1).eq(4).all()
+    first = e.support_y[:, 0].mean(0)
+    assert (first - 1 / N).abs().max() < 0.12  # four standard deviations
+    assert presentation_of(e.support_y).max() == 4
+
+
+def test_drawings_keep_their_labels_and_none_comes_twice():
+    e = streams().sample(50, generator=generator(0))
+    who, drawing = identities(torch.cat([e.support_x, e.query_x], 1))
+    label = torch.cat([e.support_y, e.query_y], 1).argmax(-1)
+    for t in range(50):
+        assert len(set(zip(who[t].tolist(), label[t].tolist(), strict=True))) == N
+        assert len(set(zip(who[t].tolist(), drawing[t].tolist(), strict=True))) == 25
+
+
+def test_labels_mean_something_else_in_every_task_unless_they_are_fixed():
+    def spread(tasks):
+        e = Stream(tasks).sample(400, generator=generator(0))
+        of_class_0 = e.support_y[identities(e.support_x)[0] == 0].mean(0)
+        return of_class_0.max().item()
+
+    assert spread(FewShot(characters(), N, 4, query=1)) < 0.4
+    assert spread(fixed_labels()) == 1
+
+
+def test_fixed_labels_are_the_class_modulo_the_number_of_labels():
+    e = Stream(fixed_labels()).sample(99, generator=generator(0))
+    who, _ = identities(e.support_x)
+    assert torch.equal(e.support_y.argmax(-1), who % N)
+    assert who.unique().tolist() == list(range(10))  # two a label; two are left over
+
+
+def test_presentations_are_counted_class_by_class():
+    targets = F.one_hot(torch.tensor([[1, 1, 0, 2, 1, 0]]), 3).float()
+    assert presentation_of(targets).tolist() == [[1, 2, 1, 1, 3, 2]]
+
+
+def test_accuracy_by_presentation_by_hand():
+    targets = F.one_hot(torch.tensor([[1, 1, 0, 0]]), 2).float()
+    answers = F.one_hot(torch.tensor([[0, 1, 0, 1]]), 2).float()
+    shares = by_presentation(answers, targets, presentation_of(targets), count=2)
+    assert shares.tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_elimination_cannot_do_better_than_its_ceiling(n):
+    """Against every order of new classes and every guess that elimination allows."""
+    right = asked = 0
+    for labels in permutations(range(n)):
+        for j, label in enumerate(labels):
+            left = [k for k in range(n) if k not in labels[:j]]
+            right += (left[0] == label) * 1
+            asked += 1
+    assert ceiling_by_elimination(n) == pytest.approx(right / asked)
+
+
+def test_the_ceiling_for_five_classes_is_the_figure_of_the_chapter():
+    assert ceiling_by_elimination(5) == pytest.approx(137 / 300)
+
+
+def test_perfect_memory_reaches_the_ceiling_first_and_then_everything():
+    scores = evaluate_stream(Eliminator(), streams(), presentations=4, n_tasks=600)
+    assert abs(scores[0].mean - ceiling_by_elimination(N)) < 2 * scores[0].ci95
+    assert [score.mean for score in scores[1:]] == [1, 1, 1]
+    assert scores[0].n_tasks == 600
+
+
+def test_a_leak_shows_at_the_first_presentation():
+    """A learner that has the labels in its weights is right before it can know."""
+    fixed = Stream(fixed_labels())
+    leaking = evaluate_stream(FixedLabelReader(), fixed, presentations=4, n_tasks=50)
+    assert leaking[0].mean == 1
+    honest = evaluate_stream(
+        FixedLabelReader(), streams(), presentations=4, n_tasks=300
+    )
+    assert all(abs(score.mean - 1 / N) < 2.5 * score.ci95 for score in honest)
