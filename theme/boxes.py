@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from mimetypes import guess_type
+
 from markupsafe import Markup
 
 from theme.content import Node
 from theme.errors import BookError
 from theme.html import element, joined
 from theme.nodes import Page, handles, plain
-from theme.text import without_links
+from theme.outputs import picture_size
+from theme.text import self_link, without_links
 
 # Figures and tables
 
@@ -25,12 +28,16 @@ def image(page: Page, node: Node) -> Markup:
             "text. Write what it shows between the brackets of ![…](…), or as the "
             "figure's `:alt:` option."
         )
-    width = node.get("width")
+    wanted = node.get("width")
+    mime = guess_type(node["url"])[0] or ""
+    width, height = picture_size(page.site.fetch(node["url"]), mime)
     return element(
         "img",
         src=page.site.href(node["url"]),
         alt=node["alt"],
-        style=f"width: {width}" if width else None,
+        width=width,
+        height=height,
+        style=f"width: {wanted}" if wanted else None,
         class_="plot",
     )
 
@@ -63,7 +70,7 @@ def container(page: Page, node: Node) -> Markup:
 @handles("captionNumber")
 def caption_number(page: Page, node: Node) -> Markup:
     """ "Figure 3:"; its anchor is the figure's, which has it already."""
-    return element("span", page.children(node), class_="number") + " "
+    return self_link(page.children(node), node.get("html_id"), "number") + " "
 
 
 @handles("table")
@@ -109,7 +116,8 @@ def box(
     children = node.get("children", [])
     titles = [child for child in children if child["type"] == "admonitionTitle"]
     body = joined(page.render(child) for child in children if child not in titles)
-    heading = element("span", label, class_="label") if label else Markup("")
+    anchor = None if folded else node.get("html_id")
+    heading = self_link(label, anchor, "label") if label else Markup("")
     for title in titles:
         words = page.children(without_links(title) if folded else title)
         heading += " " + element("span", words, class_="name") if label else words

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from theme.check import faults
 from theme.errors import BookError
-from theme.pages import HERE
+from theme.pages import ARCHIVE, HERE
 
 COMPLAINTS = ("⛔", "⚠", "The book cannot be built.")
 
@@ -23,6 +24,7 @@ def build(root: Path) -> Path:
         BookError: mystmd or the theme complained, or a link or picture leads nowhere.
     """
     environment = {**os.environ, "PATH": tool_path(), "PYTHONIOENCODING": "utf-8"}
+    environment["BOOK_ROOT"] = str(root)
     install_assets(environment)
     if not shutil.which("ps") and os.name == "posix":
         raise BookError("mystmd needs the command ps: install the package procps.")
@@ -45,10 +47,24 @@ def build(root: Path) -> Path:
         listed = "\n  ".join(dict.fromkeys(complaints)) or run.stdout
         raise BookError(f"mystmd reports (exit status {run.returncode}):\n  {listed}")
     folder = root / "_build" / "html"
+    pack(folder)
     found = faults(folder)
     if found:
         raise BookError("Links or pictures lead nowhere:\n  " + "\n  ".join(found))
     return folder / "index.html"
+
+
+def pack(folder: Path) -> None:
+    """The whole book as one file in it, which a reader can take offline.
+
+    The same pages give the same bytes: entries are sorted and have no date.
+    """
+    (folder / ARCHIVE).unlink(missing_ok=True)
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    with ZipFile(folder / ARCHIVE, "w", ZIP_DEFLATED) as archive:
+        for file in files:
+            name = f"{Path(ARCHIVE).stem}/{file.relative_to(folder).as_posix()}"
+            archive.writestr(ZipInfo(name), file.read_bytes(), ZIP_DEFLATED)
 
 
 def tool_path() -> str:

@@ -10,8 +10,11 @@ from theme import outputs
 from theme.code import highlighted
 from theme.content import Node
 from theme.errors import BookError
-from theme.html import element, joined
+from theme.html import clamped, element, joined
 from theme.nodes import Page, handles
+
+# A listing of one method fits; what is longer shows its beginning.
+LONG_CODE = 40
 
 
 def folded(label: str, content: Markup) -> Markup:
@@ -39,6 +42,8 @@ def block(page: Page, node: Node) -> Markup:
         anchor = node.get("html_id") if "label" in node else None
         return element("div", page.children(node), id=anchor, class_="cell")
 
+    if "parameters" in (node.get("data") or {}).get("tags", ()):
+        return folded("Parameters of this chapter", content())
     return visible(node, content, "Code and output")
 
 
@@ -73,7 +78,11 @@ def code(page: Page, node: Node) -> Markup:
     header = element("p", name, class_="filename") if name else ""
     return visible(
         node,
-        lambda: element("div", header + source, class_="source wide"),
+        lambda: clamped(
+            element("div", header + source, class_="source wide"),
+            node["value"].count("\n") + 1,
+            LONG_CODE,
+        ),
         "Code of this cell" if node.get("executable") else "Code",
     )
 

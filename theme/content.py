@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -50,8 +52,16 @@ class Site:
     """
 
     fetch: Fetch
+    root: Path = Path()
+    """The folder of the project: where locations of pages begin."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Title by slug of the pages that no author wrote, such as the bibliography."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Where the reference of the code explains a name."""
     files: dict[str, str] = field(default_factory=dict)
     """Where each file that a page uses goes: content server path to book path."""
+    taken: dict[str, Path] = field(default_factory=dict)
+    """Files of the project that go along with the book, by their path in it."""
 
     @cached_property
     def config(self) -> Node:
@@ -95,11 +105,30 @@ class Site:
         slug = path.strip("/")
         if path == "/" or slug == self.slugs[0]:
             return "index.html" + anchor
-        if slug in self.slugs:
+        if slug in self.slugs or slug in self.made:
             return f"{slug}.html{anchor}"
         if not posixpath.splitext(path)[1]:
             raise BookError(f"A link leads to {url}, and the book has no such page.")
         return self.file(path) + anchor
+
+    def explanation(self, code: str) -> str | None:
+        """Where the reference explains a piece of code in a text: its href, if any.
+
+        A name on its own must look like one, a call or with a capital, an underscore or
+        a dot in it, lest every `loss` become a link.
+        """
+        name = re.match(r"[A-Za-z_][\w.]*", code)
+        if not name or not re.search(r"[A-Z_.(]", code):
+            return None
+        parts = name[0].split(".")  # of Episode.support_x, Episode is explained
+        known = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+        return next((self.names[path] for path in known if path in self.names), None)
+
+    def take(self, file: Path) -> str:
+        """Take a file of the project along; where it will lie in the book."""
+        place = file.relative_to(self.root).as_posix()
+        self.taken[place] = file
+        return place
 
     def file(self, path: str) -> str:
         """Take a file of the content server into the book; where it will lie there."""

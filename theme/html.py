@@ -30,5 +30,12 @@ def element(
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, escape(content))
 
 
+def clamped(content: Markup, lines: int, most: int) -> Markup:
+    """Content of so many lines; above `most`, a button of the page shows its rest."""
+    if lines <= most:
+        return content
+    return element("div", content, class_="long wide", data_lines=str(lines))
+
+
 def joined(parts: Iterable[str], separator: str = "") -> Markup:
     return escape(separator).join(parts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from markupsafe import Markup
 
@@ -16,6 +17,8 @@ from theme.html import element, joined
 
 Handler = Callable[["Page", Node], Markup]
 HANDLERS: dict[str, Handler] = {}
+POINTING = ("crossReference", "captionNumber")
+"""Nodes that carry the anchor of another."""
 
 
 def handles(*kinds: str) -> Callable[[Handler], Handler]:
@@ -31,9 +34,16 @@ class Page:
     """A page while it is written: renders nodes and gathers what belongs elsewhere."""
 
     site: Site
+    slug: str
     content: Node
     section: str = ""
     """The heading met last."""
+    opened: str | None = ""
+    """Its anchor, until a paragraph follows; the page itself has the anchor ""."""
+    anchors: dict[str, Markup] = field(default_factory=dict)
+    """What each anchor stands for, to be previewed where a link leads there."""
+    links: set[str] = field(default_factory=set)
+    """The places in the book, as hrefs, that this page links to."""
     outline: list[tuple[int, str, Markup]] = field(default_factory=list)
     """Depth, anchor and text of the headings met so far."""
     footnotes: list[Markup] = field(default_factory=list)
@@ -41,11 +51,18 @@ class Page:
     def render(self, node: Node) -> Markup:
         handler = HANDLERS.get(node["type"], unknown)
         try:
-            return handler(self, node)
+            html = handler(self, node)
         except PageError:
             raise
         except BookError as error:
             raise PageError(f"{self.place(node)}: {error}") from error
+        if node.get("html_id") and node["type"] not in POINTING:
+            self.anchors[node["html_id"]] = html
+        return html
+
+    @cached_property
+    def body(self) -> Markup:
+        return self.render(self.content["mdast"])
 
     def children(self, node: Node) -> Markup:
         return joined(self.render(child) for child in node.get("children", ()))

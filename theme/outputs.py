@@ -12,13 +12,14 @@ from PIL import Image
 
 from theme.content import Node
 from theme.errors import BookError
-from theme.html import element
+from theme.html import clamped, element
 from theme.nodes import Page
 
 # The first that an output offers is shown.
 SHOWN = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 # A reader would see only the name of the Python object in their place.
 NOT_SHOWN = ("text/markdown", "text/latex", "application/vnd.jupyter.widget-view+json")
+LONG_TEXT, LONG_TABLE = 20, 12
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -44,13 +45,16 @@ def output(page: Page, node: Node, alternative: str | None) -> Markup:
     if mime == "text/plain":
         return stream(_text(page, bundle[mime]), "result")
     if mime == "text/html":
-        return element("div", Markup(_text(page, bundle[mime])), class_="wide html")
+        html = _text(page, bundle[mime])
+        content = element("div", Markup(html), class_="wide html")
+        return clamped(content, html.count("<tr"), LONG_TABLE)
     return picture(page, bundle[mime], mime, alternative, node)
 
 
 def stream(text: str, name: str) -> Markup:
     plain = ESCAPE_SEQUENCE.sub("", text).rstrip("\n")
-    return element("pre", plain, class_=f"output {name}")
+    content = element("pre", plain, class_=f"output {name}")
+    return clamped(content, plain.count("\n") + 1, LONG_TEXT)
 
 
 def picture(
@@ -72,7 +76,13 @@ def picture(
         height = round(height * metadata["width"] / width)
         width = metadata["width"]
     return element(
-        "img", src=source, alt=alternative, width=width, height=height, class_="plot"
+        "img",
+        src=source,
+        alt=alternative,
+        width=width,
+        height=height,
+        loading="lazy",
+        class_="plot",
     )
 
 

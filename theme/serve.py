@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from theme.content import Fetch, Site
 from theme.errors import BookError
-from theme.pages import rendered
-from theme.render import assets
+from theme.pages import Book
+from theme.render import DATA, assets, project_root
 
 PLAIN = "text/plain; charset=utf-8"
 
@@ -44,18 +44,19 @@ def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
 
 def respond(fetch: Fetch, path: str, reload_from: str) -> tuple[int, str, bytes]:
     """Status, type and body for a path of the book."""
-    site = Site(fetch)
+    book = Book(Site(fetch, project_root()))
     mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
     if path.startswith("/static/"):
-        shared = {f"/static/{name}": content for name, content in assets()}
-        if path in shared:
-            return 200, mime, shared[path]
+        name = path.removeprefix("/static/")
+        found = DATA[name](book).encode() if name in DATA else dict(assets()).get(name)
+        if found is not None:
+            return 200, mime, found
     elif path.startswith("/files/"):
         return 200, mime, fetch("/" + path.removeprefix("/files/"))
     else:
         slug = path.strip("/").removesuffix(".html") or "index"
-        slug = site.slugs[0] if slug == "index" else slug
-        if slug in site.slugs:
-            page = rendered(site, slug, reload_from=reload_from)
+        slug = book.slugs[0] if slug == "index" else slug
+        if slug in book.slugs:
+            page = book.html(slug, reload_from=reload_from)
             return 200, "text/html; charset=utf-8", page.encode()
     return 404, PLAIN, f"There is no {path} here.".encode()

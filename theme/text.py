@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from theme.content import Node, words
+from theme.content import Node, Site, words
 from theme.html import element, joined
 from theme.nodes import Page, handles, plain
 
@@ -14,7 +14,6 @@ def text(page: Page, node: Node) -> Markup:
     return escape(node["value"])
 
 
-plain("paragraph", "p")
 plain("emphasis", "em")
 plain("strong", "strong")
 plain("delete", "del")
@@ -33,6 +32,15 @@ plain("definitionDescription", "dd")
 plain("glossary", "div", "glossary")
 
 
+@handles("paragraph")
+def paragraph(page: Page, node: Node) -> Markup:
+    content = element("p", page.children(node), id=node.get("html_id"))
+    if page.opened is not None:  # the first of its section previews it
+        page.anchors[page.opened] = page.anchors.get(page.opened, Markup("")) + content
+        page.opened = None
+    return content
+
+
 @handles("comment")
 def nothing(page: Page, node: Node) -> Markup:
     return Markup("")
@@ -45,7 +53,16 @@ def line(page: Page, node: Node) -> Markup:
 
 @handles("inlineCode")
 def inline_code(page: Page, node: Node) -> Markup:
-    return element("code", node["value"])
+    if node.get("linkless"):
+        return element("code", node["value"])
+    return code_with_link(page.site, node["value"])
+
+
+def code_with_link(site: Site, value: str) -> Markup:
+    """Code in a text; a name that the reference explains leads there."""
+    href = site.explanation(value)
+    code = element("code", value)
+    return element("a", code, href=href) if href else code
 
 
 @handles("abbreviation")
@@ -56,7 +73,7 @@ def abbreviation(page: Page, node: Node) -> Markup:
 @handles("heading")
 def heading(page: Page, node: Node) -> Markup:
     depth, anchor, content = node["depth"], node.get("html_id"), page.children(node)
-    page.section = words(node)
+    page.section, page.opened = words(node), anchor
     if not anchor:
         return element(f"h{depth}", content)
     page.outline.append((depth, anchor, page.children(without_links(node))))
@@ -75,8 +92,12 @@ def without_links(node: Node) -> Node:
     children: list[Node] = []
     for child in node.get("children", ()):
         copy = without_links(child)
-        linked = child["type"] in ("link", "crossReference", "cite")
-        children += copy["children"] if linked else [copy]
+        if child["type"] in ("link", "crossReference", "cite"):
+            children += copy["children"]
+        elif child["type"] == "inlineCode":  # which may become one
+            children.append({**child, "linkless": True})
+        else:
+            children.append(copy)
     return {**node, "children": children} if "children" in node else node
 
 
@@ -116,11 +137,17 @@ def inline_math(page: Page, node: Node) -> Markup:
 @handles("math")
 def math(page: Page, node: Node) -> Markup:
     number = node.get("enumerator")
-    label = element("span", f"({number})", class_="number") if number else ""
+    anchor = node.get("html_id")
     formula = element("div", Markup(node["html"]), class_="scroll")
-    return element(
-        "div", formula + label, id=node.get("html_id"), class_="equation wide"
-    )
+    label = self_link(f"({number})", anchor, "number") if number else ""
+    return element("div", formula + label, id=anchor, class_="equation wide")
+
+
+def self_link(text: str, anchor: str | None, class_: str) -> Markup:
+    """A number that links to what it numbers, for readers who want to point at it."""
+    if not anchor:
+        return element("span", text, class_=class_)
+    return element("a", text, class_=class_, href=f"#{anchor}")
 
 
 # Links
@@ -128,18 +155,20 @@ def math(page: Page, node: Node) -> Markup:
 
 @handles("link")
 def link(page: Page, node: Node) -> Markup:
-    return element("a", page.children(node), href=page.site.href(node["url"]))
+    href = page.site.href(node["url"])
+    if node.get("internal"):
+        page.links.add(href)
+    kind = "reference" if node.get("internal") else None
+    return element("a", page.children(node), href=href, class_=kind)
 
 
 @handles("crossReference")
 def cross_reference(page: Page, node: Node) -> Markup:
     target = page.site.href(node["url"]) if node.get("url") else ""
-    return element(
-        "a",
-        page.children(node),
-        href=f"{target}#{node['html_id']}",
-        class_="reference",
-    )
+    href = f"{target}#{node['html_id']}"
+    if target:
+        page.links.add(href)
+    return element("a", page.children(node), href=href, class_="reference")
 
 
 @handles("cite")

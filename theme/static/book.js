@@ -2,6 +2,21 @@
 
 const root = document.documentElement;
 
+// A script that only some readers need, once: the words to search, the previews.
+const scripts = new Map();
+function loadScript(name) {
+  if (!scripts.has(name)) {
+    scripts.set(name, new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = `static/${name}`;
+      script.onload = resolve;
+      script.onerror = reject;
+      document.head.append(script);
+    }));
+  }
+  return scripts.get(name);
+}
+
 // Light or dark: as the system says, until the reader chooses.
 const toggle = document.querySelector("button.theme");
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
@@ -27,14 +42,38 @@ describeToggle();
 toggle.hidden = false;
 
 // What is too wide scrolls inside itself, and then the keyboard must reach it.
-const SCROLLING = "pre, .scroll, .html";
+const SCROLLING = { pre: "Code", "pre.output": "Output", ".equation .scroll": "Equation", ".scroll:has(table), .html": "Table" };
 const reachable = new ResizeObserver(entries => {
   for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
+    const scrolls = target.scrollWidth > target.clientWidth;
+    const label = Object.entries(SCROLLING).findLast(([kind]) => target.matches(kind))[1];
+    const wanted = { tabindex: "0", role: "group", "aria-label": `${label}, scrolls sideways` };
+    for (const [name, value] of Object.entries(wanted)) {
+      if (scrolls) target.setAttribute(name, value);
+      else target.removeAttribute(name);
+    }
   }
 });
-document.querySelectorAll(SCROLLING).forEach(element => reachable.observe(element));
+document.querySelectorAll(Object.keys(SCROLLING)).forEach(part => reachable.observe(part));
+
+// Long code, output and tables show their beginning, and the rest on request.
+for (const long of document.querySelectorAll(".long")) {
+  const button = document.createElement("button");
+  const toggle = () => {
+    const open = long.classList.toggle("open");
+    button.setAttribute("aria-expanded", open);
+    button.textContent = open ? "Show less" : `Show all ${long.dataset.lines} lines`;
+  };
+  button.className = "more";
+  button.type = "button";
+  button.addEventListener("click", toggle);
+  long.classList.add("open");
+  toggle();
+  long.append(button);
+}
+
+// Who reads from a folder has the whole book already.
+if (location.protocol === "file:") document.querySelector(".offline")?.remove();
 
 // Copy buttons.
 for (const source of document.querySelectorAll(".source")) {
@@ -50,7 +89,13 @@ for (const source of document.querySelectorAll(".source")) {
   source.append(button);
 }
 
-// The outline shows the section that is being read.
+// The contents show the page, and the outline the section, that is being read.
+const here = document.querySelector(".contents [aria-current]");
+here?.closest("nav").scrollTo(0, here.offsetTop - 200);
+document.querySelector(".outline")?.addEventListener("click", event => {
+  const menu = event.currentTarget;
+  if (event.target.closest("a") && menu.matches(":popover-open")) menu.hidePopover();
+});
 const entries = new Map(
   [...document.querySelectorAll(".outline a")].map(link => [
     document.getElementById(decodeURIComponent(link.hash.slice(1))), link,
@@ -59,9 +104,10 @@ const entries = new Map(
 function markPlace() {
   const top = document.querySelector(".bar").offsetHeight + 40;
   let place = null;
+  const atEnd = scrollY + innerHeight >= root.scrollHeight - 2;
   for (const [heading, link] of entries) {
     link.removeAttribute("aria-current");
-    if (heading.getBoundingClientRect().top <= top) place = link;
+    if (atEnd || heading.getBoundingClientRect().top <= top) place = link;
   }
   place?.setAttribute("aria-current", "true");
 }

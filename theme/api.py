@@ -1,0 +1,226 @@
+"""The reference of the code: one page for each folder of labkit, from its docstrings.
+
+griffe reads the source without running it. An entry has the signature as it stands in
+the file, the docstring, where the book uses it, its symbols, and its source in a fold.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import lru_cache
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import griffe
+from markupsafe import Markup, escape
+
+from theme.code import highlighted
+from theme.content import walk
+from theme.html import element, joined
+from theme.sheet import Sheet
+from theme.text import code_with_link
+
+if TYPE_CHECKING:
+    from theme.pages import Book
+
+PACKAGE = "labkit"
+SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+Documented = griffe.Class | griffe.Function
+
+
+def titles(root: Path) -> dict[str, str]:
+    """Title by slug of the pages of the reference; none in a project without labkit."""
+    package = _package(root)
+    if package is None:
+        return {}
+    parts = [name for name, module in package.modules.items() if module.is_init_module]
+    return {PACKAGE: PACKAGE, **{f"{PACKAGE}-{n}": f"{PACKAGE}.{n}" for n in parts}}
+
+
+def names(root: Path) -> dict[str, str]:
+    """Where each public name is explained, as href, by its full and its short name.
+
+    A short name that two modules use explains nothing.
+    """
+    package = _package(root)
+    if package is None:
+        return {}
+    full = {
+        entry.path: f"{_slug(module)}.html#{entry.path}"
+        for module in _modules(package)
+        for entry in [module, *_entries(module)]
+    }
+    short: dict[str, list[str]] = {}
+    for path, href in full.items():
+        short.setdefault(path.rpartition(".")[2], []).append(href)
+    unique = {name: found[0] for name, found in short.items() if len(found) == 1}
+    return unique | full
+
+
+def reference(book: Book, title: str) -> Sheet:
+    """The page of all modules in one folder."""
+    package = _package(book.site.root)
+    assert package is not None, "titles() offers no page without a package"
+    modules = [m for m in _modules(package) if title == _folder(m)]
+    body, outline = Markup(""), []
+    uses = _uses(book)
+    for module in modules:
+        heading = element("code", module.path)
+        if module.path != title:  # which is above the page already
+            name = module.path.removeprefix(f"{title}.")
+            outline.append((2, module.path, escape(name)))
+        body += element("h2", heading, id=module.path)
+        body += _docstring(book, module)
+        for entry in _entries(module):
+            outline.append((3, entry.path, escape(entry.name)))
+            body += _entry(book, entry, uses.get(entry.path, []))
+    description = _summary(modules[0])
+    return Sheet(title, body, description, outline)
+
+
+@lru_cache(maxsize=1)
+def _read(root: Path, newest: float) -> griffe.Module:
+    loaded = griffe.load(PACKAGE, search_paths=[root], allow_inspection=False)
+    assert isinstance(loaded, griffe.Module)
+    return loaded
+
+
+def _package(root: Path) -> griffe.Module | None:
+    """labkit as it is now; `myst start` asks again and again."""
+    files = list((root / PACKAGE).rglob("*.py"))
+    return _read(root, max(f.stat().st_mtime for f in files)) if files else None
+
+
+def _modules(module: griffe.Module) -> list[griffe.Module]:
+    """The module and all below it that are not private."""
+    inner = [m for n, m in sorted(module.modules.items()) if not n.startswith("_")]
+    return [module, *(found for below in inner for found in _modules(below))]
+
+
+def _folder(module: griffe.Module) -> str:
+    """The first two names of a module's path if there is such a folder, else one."""
+    parts = module.path.split(".")
+    top = module
+    while top.parent is not None and top.parent.parent is not None:
+        top = top.parent  # type: ignore[assignment]
+    return ".".join(parts[:2]) if top.is_init_module and len(parts) > 1 else PACKAGE
+
+
+def _slug(module: griffe.Module) -> str:
+    return _folder(module).replace(".", "-")
+
+
+def _entries(module: griffe.Module) -> list[Documented]:
+    """What a module defines, in its order, without what it keeps to itself."""
+    return [
+        member
+        for member in module.members.values()
+        if isinstance(member, griffe.Class | griffe.Function) and member.is_public
+    ]
+
+
+def _uses(book: Book) -> dict[str, list[str]]:
+    """For each full name, the slugs of the pages whose code imports it, in order."""
+    found: dict[str, list[str]] = {}
+    for slug, page in book.pages.items():
+        code = [n["value"] for n in walk(page.content["mdast"]) if n["type"] == "code"]
+        imported = re.findall(
+            rf"^from ({PACKAGE}[\w.]*) import \(?([\w, \n]+)", "\n".join(code), re.M
+        )
+        for module, list_ in imported:
+            for name in re.findall(r"\w+", list_):
+                slugs = found.setdefault(f"{module}.{name}", [])
+                if slug not in slugs:
+                    slugs.append(slug)
+    return found
+
+
+def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
+    source = dedent(entry.source)
+    content = element("h3", element("code", entry.name), id=entry.path)
+    content += highlighted(_signature(source), "python")
+    content += _docstring(book, entry)
+    if isinstance(entry, griffe.Class):
+        methods = [m for m in entry.functions.values() if m.is_public and m.docstring]
+        content += element(
+            "dl",
+            joined(
+                element("dt", highlighted(_signature(dedent(m.source)), "python"))
+                + element("dd", _docstring(book, m))
+                for m in methods
+            ),
+        )
+    href = f"{_slug(entry.module)}.html#{entry.path}"
+    known = [symbol for symbol in book.symbols if href in symbol.code]
+    if known:
+        links = [element("a", symbol.html, href=symbol.href) for symbol in known]
+        content += element("p", "Symbol: " + joined(links, ", "), class_="wiring")
+    if uses:
+        links = [
+            element("a", book.title(slug), href=book.site.href(f"/{slug}"))
+            for slug in uses
+        ]
+        content += element("p", "Used in: " + joined(links, ", "), class_="wiring")
+    return content + _source(book, entry, source)
+
+
+def _source(book: Book, entry: Documented, source: str) -> Markup:
+    path = entry.relative_package_filepath.as_posix()
+    first, last = entry.lineno, entry.endlineno
+    where = f"{path}, lines {first}–{last}"
+    fold = element("summary", where) + highlighted(source, "python", number_from=first)
+    found = element("details", fold, class_="folded source-fold")
+    if book.repository:
+        href = f"{book.repository}/blob/HEAD/{path}#L{first}-L{last}"
+        found += element("p", element("a", f"{where}, on GitHub", href=href))
+    return found
+
+
+def _signature(source: str) -> str:
+    """The head of a definition as the file has it; of a class, its fields too."""
+    node = ast.parse(source).body[0]
+    assert isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    lines = source.splitlines()
+    head = lines[node.lineno - 1 : node.body[0].lineno - 1] or [lines[node.lineno - 1]]
+    if isinstance(node, ast.ClassDef):
+        for part in node.body:
+            fields = isinstance(part, ast.AnnAssign)
+            if fields or getattr(part, "name", "") == "__init__":
+                end = part.body[0].lineno - 1 if not fields else part.end_lineno  # type: ignore[attr-defined]
+                head += lines[part.lineno - 1 : end]
+    return "\n".join(line.partition("  # noqa")[0] for line in head if line.strip())
+
+
+def _summary(module: griffe.Module) -> str:
+    return module.docstring.value.split("\n\n")[0] if module.docstring else ""
+
+
+def _docstring(book: Book, of: griffe.Object) -> Markup:
+    """Paragraphs, preformatted blocks, `name: …` lists, and sections such as Raises."""
+    content = Markup("")
+    text = of.docstring.value if of.docstring else ""
+    for block in filter(None, re.split(r"\n\s*\n", text)):
+        title, _, below = block.partition("\n")
+        if title in SECTIONS:
+            content += element("p", title.removesuffix(":"), class_="title")
+            block = dedent(below)
+        elif all(line.startswith("    ") for line in block.splitlines()):
+            content += element("pre", dedent(block), class_="output")
+            continue
+        if re.match(r"\w+: ", block):
+            items = [_inline(book, item) for item in re.split(r"\n(?=\w+: )", block)]
+            content += element("ul", joined(element("li", item) for item in items))
+        else:
+            content += element("p", _inline(book, block))
+    return content
+
+
+def _inline(book: Book, text: str) -> Markup:
+    """Text with `code` in it, of which known names are links."""
+    parts = text.split("`")
+    return joined(
+        code_with_link(book.site, part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
