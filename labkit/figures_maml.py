@@ -123,12 +123,13 @@ def _place(point: Float[Tensor, " 2"]) -> tuple[float, float]:
     return float(point[0]), float(point[1])
 
 
-def plot_graph(axes: Axes) -> None:
+def plot_graph() -> None:
     """The computation graph of two inner steps, and the ways back through it.
 
     Thin and grey, what is computed; thick, how the gradient of the query loss comes
     back: solid past an inner gradient, dashed through it.
     """
+    _, axes = plt.subplots(figsize=(8, 2.9))
     starts, query_loss = ((0.0, 1.0), (3.0, 1.0), (6.0, 1.0)), (8.3, 1.0)
     gradients = ((1.5, 0.0), (4.5, 0.0))
     past, through = COLOURS[:2]
@@ -233,7 +234,7 @@ def plot_extrapolation(
 ) -> None:
     """Mean squared error against the number of inner steps, a line for each learner,
     with 95% intervals, and their published values, where figures have them, as hollow
-    marks. The scale is logarithmic. Dashed, the references."""
+    marks. Dashed, the references."""
     _, axes = plt.subplots(figsize=(7.2, 4.2))
     for (name, by_steps), line, colour in zip(
         errors.items(), LINES, COLOURS, strict=False
@@ -254,9 +255,9 @@ def plot_extrapolation(
             axes.plot(x, y, "D", c=colour, label=label, **hollow)
     for name, height in references.items():
         axes.axhline(height, color=INK, ls="--", lw=1.2)
-        axes.text(20.5, height, name, va="center")
-    axes.set(xlabel="inner steps", ylabel="mean squared error", yscale="log")
-    axes.legend(fontsize="small")
+        axes.text(20, height + 0.06, f"{name}, {height:.3g}", ha="right")
+    axes.set(xlabel="inner steps", ylabel="mean squared error")
+    axes.legend(fontsize="small", loc="center right")
 
 
 def plot_rates(rates: Mapping[str, Tensor]) -> None:

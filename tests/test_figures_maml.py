@@ -65,8 +65,8 @@ def test_the_angle_between_two_directions_is_the_smaller_one(degrees, turn):
 
 
 def test_the_graph_names_every_quantity_and_every_factor():
-    _, axes = plt.subplots()
-    figures_maml.plot_graph(axes)
+    figures_maml.plot_graph()
+    (axes,) = panels()
     texts = [text.get_text() for text in axes.texts]
     assert texts.count("$I$") == texts.count(r"$-\alpha$") == 2
     for name in (
