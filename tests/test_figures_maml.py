@@ -111,7 +111,7 @@ def test_extrapolation_shows_the_published_beside_the_recorded():
     figures_maml.plot_extrapolation({"ours": ours, "stored": recorded}, {"fixed": 3.0})
     (axes,) = panels()
     assert line(axes, "stored, published") == [[1.0, 0.67]]
-    assert axes.texts[0].get_text() == "fixed"
+    assert axes.texts[0].get_text() == "fixed, 3"
 
 
 def test_rates_are_sorted_from_the_smallest_to_the_largest():
