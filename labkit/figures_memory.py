@@ -1,11 +1,10 @@
-"""Pictures of learners that remember: the stream they read, and what they write down."""
+"""Pictures of learners that remember: the stream they read, and what they keep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
-import torch
 from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from labkit.device import generator
 from labkit.episode import Episode
-from labkit.learners.mann import MANN
+from labkit.learners.mann import FLOOR, MANN
 from labkit.learners.recurrent import LSTMLearner
 from labkit.networks.conv4 import Conv4
 from labkit.networks.flat import Flat
@@ -100,7 +100,10 @@ def test_mann_is_equations_2_to_8_by_the_loop_over_slots():
             assert not torch.equal(M, old)
             for r in range(R):
                 key, strength = heads[r, :W].tanh(), 1 + F.softplus(heads[r, -1])
-                K = torch.stack([F.cosine_similarity(key, row, dim=0) for row in M])
+                lengths = [key.square().sum() * row.square().sum() for row in M]
+                K = torch.stack(
+                    [key @ M[n] / (lengths[n] + FLOOR).sqrt() for n in range(N)]
+                )
                 reads[r] = (strength * K).exp() / (strength * K).exp().sum()  # eq. 3
             recalled = torch.cat([sum(w[n] * M[n] for n in range(N)) for w in reads])
             usage = learner.decay * usage + sum(reads) + sum(writes)  # eq. 5

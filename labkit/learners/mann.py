@@ -16,10 +16,10 @@ The logits are linear in [h_t, r_t]. The decay γ is 0.99.
 
 Loss, time offset and normalisation: those of `recurrent`. Deviations: a strength β_t,
 as in the Neural Turing Machine (Graves et al. 2014), since a softmax over cosines
-alone, numbers between −1 and 1, cannot be sharp; a content a_t of its own, where eq. 8
-writes the key; and a write head to each read head, each with a least used slot of its
-own, where eq. 6 marks as many slots as there are heads. The last two are those of
-T. Deleu's published ntm-one-shot.
+alone, numbers between −1 and 1, cannot be sharp; a small constant under the root of the
+cosine; a content a_t of its own, where eq. 8 writes the key; and a write head to each
+read head, each with a least used slot of its own, where eq. 6 marks as many slots as
+there are heads. The last two are those of T. Deleu's published ntm-one-shot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from torch.nn import functional as F
 from labkit.learners.recurrent import StreamLearner, initialise, open_forget_gates
 from labkit.networks.network import Network
 
-TINY = 1e-12  # added to products of squared lengths: an empty slot is like no key
+FLOOR = 1e-3
+"""Added to ‖k‖²‖M(i)‖² under the root of the cosine: a slot that is empty, or that holds
+only the traces of diffuse writes, is like no key, in whatever direction it points."""
 
 
 class Memory(NamedTuple):
@@ -114,7 +116,7 @@ class MANN(StreamLearner):
         matrix = torch.baddbmm(kept, write.mT, content)
 
         lengths = key.square().sum(-1, keepdim=True) * matrix.square().sum(-1)[:, None]
-        cosine = key @ matrix.mT * (lengths + TINY).rsqrt()
+        cosine = key @ matrix.mT * (lengths + FLOOR).rsqrt()
         read = ((1 + F.softplus(strength)) * cosine).softmax(-1)
         return Memory(
             hidden,
