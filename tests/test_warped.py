@@ -38,6 +38,29 @@ def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
     torch.testing.assert_close(spread, torch.full((2,), 0.1), atol=0.01, rtol=0)
 
 
+class Corners(Dots):
+    """Every image is a dot near each of two opposite corners."""
+
+    def sample(self, n_tasks, *, generator):
+        episode = super().sample(n_tasks, generator=generator)
+        for x in (episode.support_x, episode.query_x):
+            x.zero_()[..., (3, 17), (3, 17)] = 1
+        return episode
+
+
+def test_a_bend_moves_far_points_apart_and_its_size_is_in_fractions_of_the_side():
+    bent = Warped(Corners(), linear=0.0, shift=0.0, bend=0.03)
+    images = bent.sample(2, generator=generator(0)).support_x.flatten(0, 1)
+    upper = images.clone()
+    upper[..., 10:, :] = 0
+    lower = images - upper
+    moves = torch.stack([position(corner)[:, 0] for corner in (upper, lower)])
+    moves = moves - moves.mean(1, keepdim=True)
+    correlation = torch.corrcoef(moves.flatten(2).transpose(1, 2).reshape(2, -1))
+    assert correlation[0, 1].abs() < 0.1
+    assert 0.01 < moves.std() < 0.03
+
+
 def test_every_image_has_a_map_of_its_own_and_labels_stay():
     plain = Dots().sample(2, generator=generator(0))
     episode = Warped(Dots()).sample(2, generator=generator(0))

@@ -56,6 +56,7 @@ class FewShotCharacters(Experiment):
         their own: "none", "small1" (136 characters and their mirror images), or
         "vinyals" (1,200).
     warp: the strength with which the drawings trained on are `Warped`; 0 for not.
+    bend: and by how much they are bent.
     start: the experiment whose weights it starts from, or "" for fresh ones.
     views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
     """
@@ -73,6 +74,7 @@ class FewShotCharacters(Experiment):
     glyph_characters: int = 20
     omniglot: Literal["none", "small1", "vinyals"] = "none"
     warp: float = 0.0
+    bend: float = 0.0
     start: str = ""
     views: int = 1
 
@@ -96,7 +98,9 @@ class FewShotCharacters(Experiment):
         }
         return meta_train(
             learner,
-            Warped(tasks, self.warp, 0.4 * self.warp) if self.warp else tasks,
+            Warped(tasks, self.warp, 0.4 * self.warp, self.bend)
+            if self.warp
+            else tasks,
             steps=steps,
             seed=seed,
             learning_rate=self.learning_rate,
@@ -285,11 +289,12 @@ EXPERIMENTS = {
         way=60,
         shot=1,
         query=1,
-        steps=6000,
+        steps=12_000,
         learning_rate=3e-3,
         glyph_alphabets=50,
         omniglot="small1",
-        warp=0.15,
+        warp=0.2,
+        bend=0.04,
         views=9,
         start="protonet-glyphs",
     ),

@@ -26,8 +26,8 @@ class Views(Network):
         network: Network,
         *,
         views: int = 9,
-        linear: float = 0.07,
-        shift: float = 0.02,
+        linear: float = 0.1,
+        shift: float = 0.04,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The same tasks drawn by shakier hands: every image is moved, turned and stretched.
+"""The same tasks drawn by shakier hands: every image is moved, turned, stretched, bent.
 
 A learner that trains on few real drawings would otherwise remember them.
 """
@@ -17,16 +17,19 @@ from labkit.episode import Episode, TaskDistribution
 
 @dataclass(frozen=True)
 class Warped:
-    """Applies to each image of an episode an affine map of its own.
+    """Applies to each image of an episode an affine map and a bend of its own.
 
     linear: standard deviation of the four entries of the map's matrix about the
         identity; it turns, scales and slants.
     shift: standard deviation of the translation, as a fraction of the image's side.
+    bend: standard deviation, as the same fraction, of the displacement of 4 × 4 points
+        spread over the image; what lies between them follows smoothly.
     """
 
     tasks: TaskDistribution
     linear: float = 0.1
     shift: float = 0.04
+    bend: float = 0.0
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
         episode = self.tasks.sample(n_tasks, generator=generator)
@@ -48,5 +51,16 @@ class Warped:
         maps[..., 2] *= 2 * self.shift  # torch measures positions from −1 to 1
         maps += torch.eye(2, 3, device=generator.device)
         grid = F.affine_grid(maps, list(flat.shape), align_corners=False)
+        if self.bend:
+            lattice = torch.randn(
+                len(flat), 2, 4, 4, generator=generator, device=generator.device
+            )
+            bent = F.interpolate(
+                2 * self.bend * lattice,
+                size=list(flat.shape[-2:]),
+                mode="bicubic",
+                align_corners=True,
+            )
+            grid = grid + bent.permute(0, 2, 3, 1)
         warped = F.grid_sample(flat, grid, align_corners=False)
         return warped.view(images.shape)
