@@ -68,6 +68,10 @@ class Kernel:
             correlation = (-2 * sine.square()).exp()
         return scale.square() * correlation
 
+    def to(self, device: torch.device | str) -> Kernel:
+        hyperparameters = (self.lengthscale, self.scale, self.period)
+        return Kernel(self.family, *(h.to(device) for h in hyperparameters))
+
 
 @dataclass(frozen=True)
 class GaussianProcesses:
