@@ -1,4 +1,10 @@
-"""`python -m theme build`; `render` and `serve` are for mystmd (see template.yml)."""
+"""Build the book; keep the list of its addresses.
+
+python -m theme build       build and check the book in _build/html
+python -m theme addresses   store the addresses of the built book for the tests
+
+`render` and `serve` are for mystmd (see template.yml).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +14,25 @@ import sys
 from pathlib import Path
 
 from theme.build import build
+from theme.check import addresses
 from theme.content import content_server
 from theme.errors import BookError
 from theme.render import render
 from theme.serve import serve
 
+ADDRESSES = Path("tests") / "addresses.txt"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m theme", description=__doc__)
-    parser.add_argument("command", choices=["build", "render", "serve"])
+    parser.add_argument("command", choices=["build", "addresses", "render", "serve"])
     command = parser.parse_args().command
     try:
         if command == "build":
             print(build(Path.cwd()))
+        elif command == "addresses":
+            found = addresses(Path.cwd() / "_build" / "html")
+            ADDRESSES.write_text("\n".join(found) + "\n", "utf-8")
         elif command == "render":
             fetch = content_server(os.environ["CONTENT_CDN"])
             render(fetch, Path(os.environ["BUILD_DIRECTORY"]))

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from theme.code import highlighted
 from theme.content import walk
 from theme.html import element, joined
+from theme.notation import symbol_link
 from theme.sheet import Sheet
 from theme.text import code_with_link
 
@@ -82,7 +83,9 @@ def reference(book: Book, title: str) -> Sheet:
 
 @lru_cache(maxsize=1)
 def _read(root: Path, newest: float) -> griffe.Module:
-    loaded = griffe.load(PACKAGE, search_paths=[root], allow_inspection=False)
+    loaded = griffe.load(
+        PACKAGE, search_paths=[root], allow_inspection=False, try_relative_path=False
+    )
     assert isinstance(loaded, griffe.Module)
     return loaded
 
@@ -155,7 +158,7 @@ def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
     href = f"{_slug(entry.module)}.html#{entry.path}"
     known = [symbol for symbol in book.symbols if href in symbol.code]
     if known:
-        links = [element("a", symbol.html, href=symbol.href) for symbol in known]
+        links = [symbol_link(symbol) for symbol in known]
         content += element("p", "Symbol: " + joined(links, ", "), class_="wiring")
     if uses:
         links = [

@@ -26,6 +26,31 @@ class Links(HTMLParser):
                 self.anchors.append(value)
 
 
+# Anchors that nobody writes down: parts of the template, references, names of code.
+PASSING = ("cite-", "footnote-", "work-", "labkit.")
+TEMPLATE = {
+    "text",
+    "contents",
+    "outline",
+    "references",
+    "origin",
+    "on-light",
+    "on-dark",
+}
+
+
+def addresses(folder: Path) -> list[str]:
+    """Every page of a book and every anchor that someone may have kept a link to."""
+    found = []
+    for file in sorted(folder.glob("*.html")):
+        links = Links()
+        links.feed(file.read_text("utf-8"))
+        anchors = sorted(set(links.anchors) - TEMPLATE)
+        kept = [anchor for anchor in anchors if not anchor.startswith(PASSING)]
+        found += [file.name, *(f"{file.name}#{anchor}" for anchor in kept)]
+    return found
+
+
 def faults(folder: Path) -> list[str]:
     """One sentence for each link, anchor, picture or asset in `folder` that fails.
 

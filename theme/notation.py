@@ -14,12 +14,14 @@ from markupsafe import Markup
 
 from theme.content import Node, Site, walk, words
 from theme.errors import BookError
+from theme.html import element
 
 SLUG = "notation"
 
 
 @dataclass(frozen=True)
 class Symbol:
+    tex: str
     html: Markup
     href: str
     """Its row on the page of notation."""
@@ -53,11 +55,18 @@ def _symbol(site: Site, row: Node) -> Symbol:
     names = [node["value"] for node in walk(code) if node["type"] == "inlineCode"]
     links = [node for node in walk(use) if node.get("url")]
     return Symbol(
+        tex=formula["value"],
         html=Markup(formula["html"]),
         href=site.href(f"/{SLUG}#{row['html_id']}"),
         code=frozenset(filter(None, map(site.explanation, names))),
         first_use=links[0]["url"].strip("/") if links else "",
     )
+
+
+def symbol_link(symbol: Symbol) -> Markup:
+    """The symbol as a link to its row; programs that read aloud get its source."""
+    label = f"Notation of {symbol.tex}"
+    return element("a", symbol.html, href=symbol.href, aria_label=label)
 
 
 def anchor(tex: str) -> str:

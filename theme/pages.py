@@ -14,7 +14,7 @@ from theme import api, boxes, cells, lists, text  # noqa: F401  (some register f
 from theme.content import Site
 from theme.facts import facts
 from theme.nodes import Page
-from theme.notation import symbols
+from theme.notation import symbol_link, symbols
 from theme.sheet import Sheet
 
 HERE = Path(__file__).parent
@@ -87,6 +87,7 @@ class Book:
         return TEMPLATES.get_template("page.html").render(
             book=self.site.config.get("title") or project["title"],
             sheet=sheet,
+            symbol_link=symbol_link,
             description=sheet.description or project.get("description", ""),
             contents=contents,
             previous=turned[place - 1] if place else None,
