@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from labkit.figures import INK
+from labkit.figures import COLOURS, INK
 from labkit.gaussian import WITHIN_95, moments
 from labkit.learners.learner import Learner
+
+LOOKS = {
+    "CNP": {"color": COLOURS["blue"], "marker": "o"},
+    "ANP": {"color": COLOURS["orange"], "marker": "s"},
+    "sharp ANP": {"color": COLOURS["purple"], "marker": "^"},
+    "sharp SNAIL": {"color": COLOURS["green"], "marker": "v"},
+    "exact": {"color": INK, "marker": "d", "ls": "--"},
+}
+"""How the line of each learner looks in every figure of the chapter."""
 
 
 def plot_bands(
@@ -24,7 +34,7 @@ def plot_bands(
     query_y: Float[Tensor, "1 Q 1"],
     colour: str,
 ) -> float:
-    """One task: the 95% band predicted along query_x, the true values thin and grey.
+    """One task: the 95% band predicted along query_x, and dotted the true values.
 
     Returns the fraction of query_y inside the band.
     """
@@ -35,7 +45,7 @@ def plot_bands(
     x = _numbers(query_x)
     axes.fill_between(x, _numbers(low), _numbers(high), color=colour, alpha=0.25, lw=0)
     axes.plot(x, _numbers(mean), color=colour, label="predicted mean and 95% band")
-    axes.plot(x, _numbers(query_y), color=INK, lw=1, label="true values")
+    axes.plot(x, _numbers(query_y), color=INK, lw=1, ls=":", label="true values")
     points = _numbers(support_x), _numbers(support_y)
     axes.scatter(*points, fc=INK, s=22, zorder=3, label="support")
     axes.set_xlabel("x")
@@ -74,14 +84,12 @@ def plot_influence(
     axes.grid(False)
 
 
-def plot_calibration(
-    axes: Axes, errors: Float[Tensor, " N"], style: str, name: str
-) -> None:
+def plot_calibration(axes: Axes, errors: Float[Tensor, " N"], **line: Any) -> None:
     """How many of the errors, in predicted deviations, lie in each central band."""
     promised = torch.linspace(0.02, 0.98, 25)
     limits = math.sqrt(2) * torch.erfinv(promised)
     held = (errors.abs().unsqueeze(-1) <= limits.to(errors.device)).float().mean(0)
-    axes.plot(promised.tolist(), held.tolist(), style, label=name)
+    axes.plot(promised.tolist(), held.tolist(), **line)
     axes.set(xlabel="promised probability", ylabel="fraction of values in the band")
 
 
@@ -89,8 +97,7 @@ def plot_coverage(
     axes: Axes,
     errors: Float[Tensor, " N"],
     sureness: Float[Tensor, " N"],
-    style: str,
-    name: str,
+    **line: Any,
 ) -> list[float]:
     """The fraction in the 95% band, of the queries in each of four ranges of sureness,
     a standard deviation; returned as well."""
@@ -98,7 +105,7 @@ def plot_coverage(
     group = torch.bucketize(sureness.contiguous(), sureness.new_tensor(edges))
     inside = (errors.abs() <= WITHIN_95).float()
     held = [inside[group == g].mean().item() for g in range(len(edges) + 1)]
-    axes.plot(range(len(held)), held, style, label=name)
+    axes.plot(range(len(held)), held, **line)
     axes.set_xticks(range(len(held)), ["< 0.03", "0.03–0.1", "0.1–0.3", "> 0.3"])
     axes.set(xlabel="deviation of the exact answer", ylabel="fraction in the 95% band")
     return held

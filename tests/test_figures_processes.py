@@ -64,7 +64,7 @@ def test_a_square_stands_for_each_dependence(axes):
 @pytest.mark.parametrize(("factor", "half"), [(1.0, 0.5), (2.0, 0.264)])
 def test_errors_twice_as_large_as_predicted_show_as_overconfidence(axes, factor, half):
     """P(|2z| < 0.674) = 0.264, where 0.674 is the half-width of the 50% band."""
-    plot_calibration(axes, factor * standard_normal(100_000), "-", "name")
+    plot_calibration(axes, factor * standard_normal(100_000))
     promised, held = axes.lines[0].get_data()
     middle = abs(promised - 0.5).argmin()
     assert promised[middle] == pytest.approx(0.5)
@@ -74,5 +74,5 @@ def test_errors_twice_as_large_as_predicted_show_as_overconfidence(axes, factor,
 def test_coverage_is_counted_in_each_range_of_sureness(axes):
     errors = torch.tensor([0.0, 3.0, 0.0, 0.0, 3.0, 3.0, 0.0, 0.0])
     sureness = torch.tensor([0.02, 0.02, 0.05, 0.05, 0.2, 0.2, 0.5, 0.5])
-    held = plot_coverage(axes, errors, sureness, "o-", "name")
+    held = plot_coverage(axes, errors, sureness)
     assert held == [0.5, 1.0, 0.0, 1.0]
