@@ -46,6 +46,10 @@ def on_characters(**options):
     return MAML(network, **settings).double()
 
 
+def clipped(**options):
+    return on_sinusoids(inner_clip_norm=0.5, **options)
+
+
 def transductive(**options):
     return on_characters(normalisation="transductive", **options)
 
@@ -113,7 +117,9 @@ def test_meta_gradient_is_that_of_a_python_loop_over_tasks(
         torch.testing.assert_close(ours, parameter.grad, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize(("make", "sample", "loss"), CASES)
+@pytest.mark.parametrize(
+    ("make", "sample", "loss"), [*CASES, (clipped, regression, squared_error)]
+)
 @pytest.mark.parametrize("objective", [meta_loss, multi_step_loss])
 def test_meta_gradient_is_that_of_central_differences(make, sample, loss, objective):
     learner, episode = make(), sample()
@@ -237,6 +243,22 @@ def test_evaluation_under_no_grad_adapts_the_same_and_keeps_no_graph():
     assert not prediction.requires_grad
     assert not any(value.requires_grad for value in without.values())
     assert all(p.grad is None for p in learner.parameters())
+
+
+def test_a_clipped_step_is_as_long_as_allowed_and_points_the_same_way():
+    episode, rate, longest = regression(), 0.1, 0.05
+    moved = {}
+    for clip in (None, longest, 1e6):
+        learner = on_sinusoids(inner_steps=1, inner_clip_norm=clip)
+        start, adapted = learner.path(episode.support_x, episode.support_y)
+        moved[clip] = torch.cat(
+            [(adapted[name] - start[name]).flatten(1) for name in start], dim=1
+        )
+    lengths = moved[longest].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, rate * longest))
+    along = torch.cosine_similarity(moved[longest], moved[None], dim=1)
+    torch.testing.assert_close(along, torch.ones_like(along))
+    torch.testing.assert_close(moved[1e6], moved[None])
 
 
 def test_the_path_leads_from_the_start_to_the_adapted_weights():

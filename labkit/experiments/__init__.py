@@ -7,12 +7,22 @@ computes can be traced to the command that did.
 
 from __future__ import annotations
 
+from labkit.experiments.adapted_characters import EXPERIMENTS as ADAPTED_CHARACTERS
 from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gaussian_processes import EXPERIMENTS as GAUSSIAN_PROCESSES
+from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
+from labkit.experiments.sinusoids import EXPERIMENTS as SINUSOIDS
 from labkit.experiments.stream import EXPERIMENTS as STREAMS
 
-EXPERIMENTS: dict[str, Experiment] = {**CHARACTERS, **GAUSSIAN_PROCESSES, **STREAMS}
+EXPERIMENTS: dict[str, Experiment] = {
+    **CHARACTERS,
+    **ADAPTED_CHARACTERS,
+    **GAUSSIAN_PROCESSES,
+    **SINUSOIDS,
+    **STREAMS,
+    **LINEAR_REGRESSION,
+}
 
 
 def find(name: str) -> Experiment:

@@ -68,6 +68,7 @@ class FewShotCharacters(Experiment):
     way: int
     shot: int
     query: int
+    tasks_per_step: int = 1
     learning_rate: float
     schedule: Literal["constant", "cosine", "halving every 2000"] = "cosine"
     glyph_alphabets: int = 0
@@ -102,6 +103,7 @@ class FewShotCharacters(Experiment):
             if self.warp
             else tasks,
             steps=steps,
+            tasks_per_step=self.tasks_per_step,
             seed=seed,
             learning_rate=self.learning_rate,
             schedule=schedules[self.schedule],

@@ -51,6 +51,7 @@ class ANIL(MAML):
             steps=self.inner_steps,
             rate=self.rate(),
             second_order=not self.first_order,
+            clip_norm=self.inner_clip_norm,
         )
         return (theta | head for head in heads)
 

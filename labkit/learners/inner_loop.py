@@ -22,11 +22,13 @@ def gradient_descent(
     steps: int,
     rate: float | Mapping[str, Tensor],
     second_order: bool,
+    clip_norm: float | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """The path θ_0, θ_1, …, θ_steps of θ ← θ − rate · ∇θ L_T(θ) for each task.
 
     θ_0 is the `parameters` given, each [T, ...], and `function(x, θ)` the prediction.
-    A rate is one number, or for each parameter a tensor of its shape without T.
+    A rate is one number, or for each parameter a tensor of its shape without T. With
+    `clip_norm`, a task's gradient that is longer is scaled down to that length first.
 
     With `second_order` every θ_k is a differentiable function of θ_0 and of the rates;
     otherwise the gradients in it count as constants. Under `torch.no_grad()` nothing
@@ -39,6 +41,8 @@ def gradient_descent(
     for _ in range(steps):
         yield theta
         gradients = _gradients(function, theta, x, y, loss, second_order)
+        if clip_norm is not None:
+            gradients = _clip(gradients, clip_norm)
         theta = {
             name: value - (rate if isinstance(rate, float) else rate[name]) * gradient
             for (name, value), gradient in zip(theta.items(), gradients, strict=True)
@@ -85,3 +89,10 @@ def _gradients(
             "is given, and the loss without .detach(), .argmax() or torch.no_grad()?"
         )
     return tuple(gradient for gradient in gradients if gradient is not None)
+
+
+def _clip(gradients: tuple[Tensor, ...], longest: float) -> tuple[Tensor, ...]:
+    """Each task's gradient, over all parameters together, at most so long."""
+    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    factor = longest / squares.clamp_min(longest**2).sqrt()
+    return tuple(g * factor.view(-1, *(1,) * (g.ndim - 1)) for g in gradients)

@@ -36,6 +36,8 @@ class MAML(Learner):
     loss: of a task's predictions on its support, one number a task.
     inner_steps: K. It may be set to another number on a trained learner, to adapt for
         longer than in training; with 0 steps, θ' = θ and training is joint training.
+    inner_clip_norm: the longest gradient a task may have in the inner loop; a longer
+        one is scaled down, so that no task is thrown far. The paper has none.
     normalisation: may be set on a trained learner as well, to judge one set of weights
         under both protocols. It matters to networks that use batch statistics. One
         that keeps running statistics uses those in evaluation and is inductive.
@@ -53,6 +55,7 @@ class MAML(Learner):
         inner_steps: int,
         inner_rate: float,
         first_order: bool = False,
+        inner_clip_norm: float | None = None,
         normalisation: Normalisation = "inductive",
     ) -> None:
         super().__init__()
@@ -68,7 +71,7 @@ class MAML(Learner):
         self.network = network
         self.loss = loss
         self.inner_steps, self.inner_rate = inner_steps, inner_rate
-        self.first_order = first_order
+        self.first_order, self.inner_clip_norm = first_order, inner_clip_norm
         self.normalisation = normalisation
 
     def adapt(
@@ -107,6 +110,7 @@ class MAML(Learner):
             steps=self.inner_steps,
             rate=self.rate(),
             second_order=not self.first_order,
+            clip_norm=self.inner_clip_norm,
         )
 
     def rate(self) -> float | Mapping[str, Tensor]:

@@ -1,0 +1,129 @@
+"""Few-shot characters by gradient descent: MAML's family, and ProtoNet beside it.
+
+All train a small Conv4 on the same invented characters, on as many tasks of the same
+kind. No published figure stands beside theirs, since those are of networks trained on
+real characters, and on a hundred times as many tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from labkit.device import generator as seeded
+from labkit.episode import TaskDistribution
+from labkit.experiments.characters import (
+    DRAWINGS,
+    GLYPH_SEED,
+    FewShotCharacters,
+    fresh_glyphs,
+    held_out,
+)
+from labkit.experiments.experiment import Experiment
+from labkit.experiments.gradient_based import GradientBased, Judged
+from labkit.learners.learner import Normalisation
+from labkit.networks.conv4 import Conv4
+from labkit.networks.network import Network
+from labkit.networks.with_head import WithHead
+from labkit.records import sha256
+from labkit.tasks import omniglot
+from labkit.tasks.characters import CharacterSet, FewShot
+from labkit.tasks.glyphs import draw_alphabets
+
+SIZE, WAY, WIDTH, QUERY = 28, 5, 32, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedCharacters(GradientBased):
+    """Conv4 with a linear head, trained on 5-way episodes of invented characters.
+
+    It is judged inductively and transductively, whatever it was trained as, after
+    `judged_steps` inner steps.
+    """
+
+    shot: int
+    glyph_alphabets: int
+    judged_steps: int
+    way: int = WAY
+    query: int = QUERY
+    width: int = WIDTH
+
+    def network(self) -> Network:
+        return WithHead(Conv4(width=self.width, track_running_stats=False), self.way)
+
+    def tasks(self, device: torch.device) -> TaskDistribution:
+        characters = draw_alphabets(
+            self.glyph_alphabets, 20, DRAWINGS, size=SIZE, generator=seeded(GLYPH_SEED)
+        )
+        return FewShot(characters.to(device), self.way, self.shot, self.query)
+
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
+        modes: dict[str, Normalisation] = {
+            "": "inductive",
+            ", transductive": "transductive",
+        }
+        sources = {"fresh glyphs": fresh_glyphs, "held-out alphabets": held_out}
+        return {
+            f"{source}, {self.way}-way {self.shot}-shot between alphabets{suffix}": (
+                partial(self._judged, characters, mode)
+            )
+            for suffix, mode in modes.items()
+            for source, characters in sources.items()
+        }
+
+    def _judged(
+        self, characters: Callable[[int], CharacterSet], mode: Normalisation
+    ) -> Judged:
+        tasks = FewShot(characters(SIZE), self.way, self.shot, query=5)
+        return Judged(tasks, self.judged_steps, mode)
+
+    def data_sha256(self) -> dict[str, str]:
+        path = omniglot.FILES["small2"].path()
+        return {path.name: sha256(path)}
+
+
+def _adapting(shot: int, **changes: Any) -> AdaptedCharacters:
+    settings: dict[str, Any] = {
+        "shot": shot,
+        "inner_steps": 1,
+        "judged_steps": 3,
+        "inner_rate": 0.4,
+        "steps": 2000,
+        "tasks_per_step": 8,
+        "learning_rate": 3e-3,
+        "clip_norm": 10.0,
+        "glyph_alphabets": 100,
+    }
+    return AdaptedCharacters(**settings | changes)
+
+
+def _prototypical(shot: int) -> FewShotCharacters:
+    """The same network, drawings and tasks, with the class means for θ'."""
+    return FewShotCharacters(
+        method="ProtoNet",
+        network="Conv4",
+        width=WIDTH,
+        distance="squared_euclidean",
+        way=WAY,
+        shot=shot,
+        query=QUERY,
+        steps=2000,
+        tasks_per_step=8,
+        learning_rate=3e-3,
+        glyph_alphabets=100,
+    )
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "maml-glyphs-1shot": _adapting(1),
+    "maml-glyphs-1shot-transductive": _adapting(1, normalisation="transductive"),
+    "fomaml-glyphs-1shot": _adapting(1, first_order=True),
+    "anil-glyphs-1shot": _adapting(1, method="ANIL"),
+    "maml-glyphs-5shot": _adapting(5),
+    "protonet-conv4-glyphs-1shot": _prototypical(1),
+    "protonet-conv4-glyphs-5shot": _prototypical(5),
+}

@@ -1,0 +1,123 @@
+"""Sinusoid regression: MAML's family beside the published figures.
+
+Task distribution, network and shots are those of Finn et al. (2017), section 5.1. One
+trained learner is judged after each of several numbers of inner steps. Settings were
+chosen on tasks of other seeds than those of the recorded figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+
+from labkit.episode import TaskDistribution
+from labkit.evaluation import Evaluation
+from labkit.experiments.gradient_based import GradientBased, Judged
+from labkit.learners.learner import Learner
+from labkit.networks.mlp import MLP
+from labkit.networks.network import Network
+from labkit.networks.with_head import WithHead
+from labkit.objective import Score, squared_error
+from labkit.records import Published
+from labkit.tasks.sinusoids import Sinusoids
+
+STEPS_JUDGED = (0, 1, 2, 5, 10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSinusoids(GradientBased):
+    """A perceptron of 2 × 40 ReLU units that learns a wave from five points.
+
+    shot, query: the points of a task in training; it is judged on 5 and 50.
+    """
+
+    unit: ClassVar[str] = "squared error"
+
+    shot: int = 5
+    query: int = 10
+    tasks_per_step: int = 25
+
+    def network(self) -> Network:
+        if self.method == "ANIL":  # the same network, seen as a body and a head
+            return WithHead(MLP(1, (40,), 40, relu_last=True), 1)
+        return MLP(1, (40, 40), 1)
+
+    def loss_and_score(self) -> tuple[Score, Score]:
+        return squared_error, squared_error
+
+    def tasks(self, device: torch.device) -> TaskDistribution:
+        return Sinusoids(self.shot, self.query)
+
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
+        return {
+            after(steps): partial(Judged, Sinusoids(5, 50), inner_steps=steps)
+            for steps in STEPS_JUDGED
+        }
+
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        """Ten times as many tasks, a hundred at a time, since they are small."""
+        keywords["n_tasks"] *= 10
+        return super().evaluate(learner, tasks, tasks_per_batch=100, **keywords)
+
+    def data_sha256(self) -> dict[str, str]:
+        return {}
+
+
+def after(steps: int) -> str:
+    """The name of the figure after so many inner steps."""
+    return f"sinusoids, 5-shot, after {steps} step{'' if steps == 1 else 's'}"
+
+
+def _published(*errors: float) -> dict[str, Published]:
+    source = "Finn et al. 2017, appendix, Table 2"
+    return {
+        after(steps): Published(error, source)
+        for steps, error in zip((1, 5, 10), errors, strict=True)
+    }
+
+
+FINN = _published(0.67, 0.38, 0.35)
+
+
+def _adapting(*, steps: int, inner_steps: int, **changes: Any) -> FewShotSinusoids:
+    settings: dict[str, Any] = {
+        "inner_rate": 0.02,
+        "learning_rate": 3e-3,
+        "clip_norm": 10.0,
+        "published": FINN,
+    }
+    return FewShotSinusoids(steps=steps, inner_steps=inner_steps, **settings | changes)
+
+
+EXPERIMENTS = {
+    "pretrained-sinusoids": _adapting(
+        steps=5_000,
+        inner_steps=0,
+        inner_rate=0.01,
+        published=_published(2.41, 2.23, 2.19),
+    ),
+    "maml-sinusoids": _adapting(steps=10_000, inner_steps=1),
+    "fomaml-sinusoids": _adapting(steps=10_000, inner_steps=1, first_order=True),
+    "anil-sinusoids": _adapting(
+        method="ANIL", steps=10_000, inner_steps=5, inner_rate=0.05
+    ),
+    "reptile-sinusoids": _adapting(steps=10_000, inner_steps=5, objective="reptile"),
+    "meta-sgd-sinusoids": _adapting(
+        method="MetaSGD",
+        steps=7_000,
+        inner_steps=10,
+        inner_rate=0.01,
+        inner_clip_norm=30.0,
+        objective="query loss of every step",
+        learning_rate=1e-3,
+    ),
+    "maml-multi-step-sinusoids": _adapting(
+        steps=10_000, inner_steps=5, objective="query loss of every step"
+    ),
+}
