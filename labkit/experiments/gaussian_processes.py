@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from labkit import records
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments.experiment import Experiment
@@ -26,7 +27,6 @@ from labkit.training import History, cosine, meta_train
 
 LEARNERS = {"CNP": CNP, "ANP": ANP, "SNAIL": SNAIL}
 RBF = "RBF kernel"
-STEPS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class FunctionRegression(Experiment):
     """A learner that predicts a Gaussian, meta-trained on RBF functions.
 
     smallest: the smallest standard deviation that it can predict.
+    start: the experiment whose weights it starts from, or "" for fresh ones.
     """
 
     unit: ClassVar[str] = "nats per target"
@@ -42,6 +43,7 @@ class FunctionRegression(Experiment):
     smallest: float
     tasks_per_step: int = 16
     learning_rate: float = 5e-4
+    start: str = ""
 
     def learner(self) -> Learner:
         return LEARNERS[self.method](smallest=self.smallest)
@@ -49,6 +51,8 @@ class FunctionRegression(Experiment):
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
     ) -> History:
+        if self.start:
+            records.load_weights(learner, self.start)
         return meta_train(
             learner,
             GaussianProcesses(),
@@ -98,25 +102,26 @@ EXPERIMENTS = {
     "cnp-rbf": FunctionRegression(
         method="CNP",
         smallest=0.1,
-        steps=STEPS,
+        steps=20_000,
         published=_published(0.26, "CNP"),
         deviations=DEVIATIONS,
     ),
     "anp-rbf": FunctionRegression(
         method="ANP",
         smallest=0.1,
-        steps=STEPS,
+        steps=20_000,
         published=_published(0.81, "ANP"),
         deviations=(*DEVIATIONS, "the deterministic path alone"),
     ),
     "anp-rbf-sharp": FunctionRegression(
         method="ANP",
         smallest=0.01,
-        steps=STEPS,
+        steps=6000,
+        start="anp-rbf",
     ),
     "snail-rbf": FunctionRegression(
         method="SNAIL",
         smallest=0.01,
-        steps=STEPS,
+        steps=5000,
     ),
 }
