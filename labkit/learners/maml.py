@@ -1,14 +1,15 @@
 """Model-agnostic meta-learning (Finn, Abbeel & Levine 2017): θ' is a few steps from θ.
 
-    θ_0 = θ,   θ_k = θ_{k−1} − α ∇ L_T(θ_{k−1}) on the support,   θ' = θ_K    (eq. 1)
+    θ_0 = θ,  θ_k = θ_{k−1} − α ∇ L_T(θ_{k−1}) on the support,  θ' = θ_K   (Algorithm 1)
 
-and θ descends on the query loss of θ' (§2.2, Algorithm 1), which `meta_train` does.
+and θ descends on the query loss of θ' (eq. 1), which `meta_train` does, with Adam.
 
 Inner loop: `inner_steps` = K full-batch steps at `inner_rate` = α, the same for every
 parameter. Loss: as given, the same one inside, on the support, and outside, on the
-query; those of `labkit.objective` average over a task's examples, and `meta_train` over
-tasks. Order: the meta-gradient passes through the inner gradients, unless `first_order`
-takes them for constants (FOMAML, §5.2).
+query. Those of `labkit.objective` average over a task's examples, as the published code
+does, where eq. 2 and 3 sum; `meta_train` averages over tasks, where eq. 1 sums. Order:
+the meta-gradient passes through the inner gradients, unless `first_order` takes them
+for constants (FOMAML, §5.2).
 
 Normalisation: in the inner loop by the statistics of the task's own support. The query
 is normalised by the support's too, under θ' (inductive), or by its own (transductive).
