@@ -18,8 +18,6 @@ from labkit.evaluation import Evaluation
 from labkit.figures import COLOURS, INK, PAPER
 from labkit.figures_attention import WEIGHT
 
-RIGHT, WRONG = COLOURS["green"], COLOURS["orange"]
-
 
 def plot_stream(
     episode: Episode, logits: Float[Tensor, "T L C"], steps: int = 14
@@ -36,10 +34,9 @@ def plot_stream(
     for t, (drawing, label, answer) in enumerate(
         zip(drawings, labels, answers, strict=False)
     ):
-        draw(axes, drawing, (t, 0), side=0.9)
+        draw(axes, drawing, t, answer == label)
         read = ascii_uppercase[labels[t - 1]] if t else "–"
         axes.text(t, 0.75, read, ha="center", va="center")
-        frame(axes, (t, 0), RIGHT if answer == label else WRONG)
         said = ascii_uppercase[answer]
         said += "" if answer == label else f" ≠ {ascii_uppercase[label]}"
         axes.text(t, -0.75, said, ha="center", va="center", fontsize="small")
@@ -82,8 +79,8 @@ def plot_by_presentation(
 def plot_memory(
     episode: Episode,
     logits: Float[Tensor, "T L C"],
-    writes: Float[Tensor, "L slots"],
-    reads: Float[Tensor, "L slots"],
+    writes: Float[Tensor, "shown slots"],
+    reads: Float[Tensor, "shown slots"],
     curves: Mapping[str, Sequence[Evaluation]],
     *,
     ceiling: float,
@@ -101,8 +98,7 @@ def plot_memory(
     grid = figure.add_gridspec(3, 2, width_ratios=(3, 1.15), height_ratios=(0.5, 2, 2))
     strip = figure.add_subplot(grid[0, 0])
     for t, drawing in enumerate(episode.support_x[0, :steps, 0].detach().cpu()):
-        draw(strip, drawing, (t, 0), side=0.9)
-        frame(strip, (t, 0), RIGHT if answers[t] == labels[t] else WRONG)
+        draw(strip, drawing, t, answers[t] == labels[t])
         strip.text(t, 1, ascii_uppercase[labels[t]], ha="center", va="center")
     strip.set(xlim=(-0.5, steps - 0.5), ylim=(-0.6, 1.5), aspect="equal")
     strip.set_axis_off()
@@ -127,19 +123,11 @@ def plot_memory(
     return figure
 
 
-def draw(
-    axes: Axes,
-    drawing: Float[Tensor, "H W"],
-    centre: tuple[float, float],
-    side: float,
-) -> None:
-    x, y = centre
-    box = (x - side / 2, x + side / 2, y - side / 2, y + side / 2)
+def draw(axes: Axes, drawing: Float[Tensor, "H W"], t: int, right: bool) -> None:
+    """The drawing of step t at x = t, framed by whether it was answered rightly."""
+    box = (t - 0.45, t + 0.45, -0.45, 0.45)
     axes.imshow(drawing, cmap=PAPER, vmin=0, vmax=1, extent=box)
-
-
-def frame(axes: Axes, centre: tuple[float, float], colour: str) -> None:
-    x, y = centre
+    colour = COLOURS["green" if right else "orange"]
     axes.add_patch(
-        Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, fill=False, ec=colour, lw=1.8)
+        Rectangle((t - 0.45, -0.45), 0.9, 0.9, fill=False, ec=colour, lw=1.8)
     )

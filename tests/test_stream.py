@@ -50,8 +50,8 @@ class Eliminator(StreamLearner):
         for t, i in torch.cartesian_prod(*map(torch.arange, who.shape)):
             before = y[t, :i]
             known = before[who[t, :i] == who[t, i]]
-            logits[t, i] = known[0] if len(known) else 1 - before.amax(0).clamp(0)
-            logits[t, i] += 1e-3 * torch.arange(N) if len(known) == 0 else 0
+            left = 1 - before.sum(0).clamp(max=1)
+            logits[t, i] = known[0] if len(known) else left
         return logits, None
 
 

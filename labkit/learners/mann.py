@@ -35,8 +35,8 @@ from labkit.learners.recurrent import StreamLearner, initialise, open_forget_gat
 from labkit.networks.network import Network
 
 FLOOR = 1e-3
-"""Added to ‖k‖²‖M(i)‖² under the root of the cosine: a slot that is empty, or that holds
-only the traces of diffuse writes, is like no key, in whatever direction it points."""
+"""Added to ‖k‖²‖M(i)‖² under the root of the cosine: a slot that is empty, or holds
+only the traces of diffuse writes, is like no key, whatever direction it points in."""
 
 
 class Memory(NamedTuple):
