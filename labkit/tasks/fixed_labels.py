@@ -1,0 +1,54 @@
+"""Few-shot tasks that can be learned by heart (Yin et al. 2020): labels never change.
+
+The classes are in N groups, a task takes one class of each, and the label of a class is
+its group. Tasks differ, and yet one function answers them all, without their support:
+they are not *mutually exclusive* (section 3 there). `permuted=True` numbers the classes
+of every task anew, as `FewShot` does, and changes nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from labkit.episode import Episode
+from labkit.tasks.characters import CharacterSet, FewShot
+
+
+@dataclass(frozen=True)
+class FixedLabels:
+    """N-way tasks, for N groups of classes, ordered by group: x is [T, N · n, 1, H, W].
+
+    The same generator draws the same drawings whether labels are permuted or not.
+
+    Raises:
+        ValueError: a group has not enough drawings of each class.
+    """
+
+    groups: tuple[CharacterSet, ...]
+    shot: int = 1
+    query: int = 5
+    permuted: bool = False
+
+    def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        parts = [
+            FewShot(group, 1, self.shot, self.query).sample(
+                n_tasks, generator=generator
+            )
+            for group in self.groups
+        ]
+        way = len(parts)
+        keys = torch.rand(n_tasks, way, generator=generator, device=generator.device)
+        labels = torch.eye(way, device=generator.device)
+        labels = (
+            labels[keys.argsort(-1)]
+            if self.permuted
+            else labels.expand(n_tasks, way, way)
+        )
+        return Episode(
+            torch.cat([part.support_x for part in parts], 1),
+            labels.repeat_interleave(self.shot, 1),
+            torch.cat([part.query_x for part in parts], 1),
+            labels.repeat_interleave(self.query, 1),
+        )
