@@ -1,6 +1,6 @@
 """Meta-SGD (Li, Zhou, Chen & Li 2017): every weight learns its own inner rate.
 
-    θ_k = θ_{k−1} − α ∘ ∇ L_T(θ_{k−1}) on the support           (eq. 2, Algorithm 1)
+    θ_k = θ_{k−1} − α ∘ ∇ L_T(θ_{k−1}) on the support                  (Algorithm 1)
 
 with α of the shape of θ, learned together with θ by descent on the query loss. A rate
 may become zero, so that its weight no longer adapts, or negative. Inner loop, loss,
