@@ -1,0 +1,138 @@
+"""A transformer that does linear regression in its forward pass.
+
+One is trained on tasks that are new at every step, as in Garg et al. (2022) with noise;
+the others on a pool of M tasks, for a range of M, as in Raventós et al. (2023). The two
+papers train GPT-2-like networks of 12 and 8 layers, in 20 and 8 dimensions, for 500,000
+steps; these are the smallest that show the same, within minutes on one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from labkit.episode import TaskDistribution
+from labkit.evaluation import Evaluation, evaluate
+from labkit.experiments.experiment import Experiment
+from labkit.learners.in_context import InContext, prefix_loss
+from labkit.learners.learner import Learner
+from labkit.networks.transformer import Transformer
+from labkit.objective import squared_error
+from labkit.tasks.linear_regression import Gaussian, LinearRegression, Pool
+from labkit.training import History, Schedule, cosine, meta_train
+
+WARM_UP = 100
+POOL_SIZES = (4, 16, 64, 256, 1024, 0)
+DRAWS = (0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InContextRegression(Experiment):
+    """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
+
+    pool: how many tasks there are to train on; 0 for new ones at every step.
+    draw: which pool, and which initial weights.
+    """
+
+    unit: ClassVar[str] = "squared error"
+
+    dimension: int
+    shot: int
+    width: int
+    layers: int
+    heads: int = 4
+    noise: float = 0.5
+    pool: int = 0
+    draw: int = 0
+    tasks_per_step: int = 64
+    learning_rate: float = 3e-3
+
+    def learner(self) -> InContext:
+        network = Transformer(
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            context=2 * (self.shot + 1),
+            seed=self.draw,
+        )
+        return InContext(network, self.dimension, 1, seed=self.draw)
+
+    def train(
+        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
+    ) -> History:
+        return meta_train(
+            learner,
+            self.seen(self.shot) if self.pool else self.new(self.shot),
+            steps=steps,
+            seed=seed,
+            loss=squared_error,
+            objective=prefix_loss,
+            tasks_per_step=self.tasks_per_step,
+            learning_rate=self.learning_rate,
+            schedule=_warm_cosine(steps),
+            clip_norm=1.0,
+            **keywords,
+        )
+
+    def new(self, shot: int, query: int = 1) -> LinearRegression:
+        """Tasks that no training met."""
+        return LinearRegression(Gaussian(self.dimension), shot, query, self.noise)
+
+    def seen(self, shot: int, query: int = 1) -> LinearRegression:
+        """Tasks of the pool trained on."""
+        pool = Pool(self.dimension, self.pool, self.draw)
+        return LinearRegression(pool, shot, query, self.noise)
+
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
+        """Each task asks many queries, which cost little, for narrow intervals."""
+        shots = sorted({self.dimension, 2 * self.dimension, self.shot})
+        kinds = {"new": self.new, "seen": self.seen} if self.pool else {"new": self.new}
+        return {
+            f"{kind} tasks, {shot} examples": partial(tasks, shot, query=32)
+            for kind, tasks in kinds.items()
+            for shot in shots
+        }
+
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        keywords["n_tasks"] *= 4
+        return evaluate(
+            learner, tasks, score=squared_error, tasks_per_batch=500, **keywords
+        )
+
+    def data_sha256(self) -> dict[str, str]:
+        return {}
+
+
+def _warm_cosine(steps: int) -> Schedule:
+    """`cosine`, with the rate rising to its height over the first steps."""
+    down = cosine(steps)
+    return lambda step: min(1.0, (step + 1) / WARM_UP) * down(step)
+
+
+def of_pool(size: int, draw: int) -> str:
+    """The name of the experiment on a pool of that size; 0 is without a pool."""
+    return f"linear-pool-{size or 'none'}-draw-{draw}"
+
+
+EXPERIMENTS = {
+    "linear-regression": InContextRegression(
+        dimension=5, shot=12, width=64, layers=3, steps=8000
+    ),
+    **{
+        of_pool(size, draw): InContextRegression(
+            dimension=4,
+            shot=8,
+            width=32,
+            layers=3,
+            steps=2000,
+            pool=size,
+            draw=draw,
+        )
+        for size in POOL_SIZES
+        for draw in DRAWS
+    },
+}

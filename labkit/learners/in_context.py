@@ -1,0 +1,88 @@
+"""A transformer as a learner (Garg, Tsipras, Liang & Valiant 2022): θ' is its cache.
+
+The support is written as a prompt, and a query is one token more (their section 2):
+
+    x_1, y_1, x_2, y_2, …, x_S, y_S, x   →   the output at x is the prediction of y
+
+No weight changes. All that is learned about a task is in the keys and values of its
+tokens, the cache, which every query reads for itself. Another example is two more
+tokens: `adapt` goes on from a cache as if it had read all at once.
+
+Loss, to be given to `meta_train` as its objective: `prefix_loss`, the mean over all
+prefixes of a prompt at once (their equation 2). Normalisation: inductive; layer
+normalisation looks at one token alone. Deviation: x and y enter by linear maps of their
+own, where the published code pads y with zeros and shares one.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.device import generator as seeded
+from labkit.episode import Episode
+from labkit.learners.learner import Learner
+from labkit.networks.transformer import Transformer, set_linear, unset_linear
+from labkit.objective import Score
+
+
+class InContext(Learner):
+    """Predict the target of a query from the examples before it in the prompt.
+
+    inputs, outputs: the lengths of the vectors x and y.
+
+    Raises:
+        ValueError: a prompt longer than the network's context, 2 S + 1 tokens.
+    """
+
+    def __init__(
+        self, network: Transformer, inputs: int, outputs: int, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.embed_x = unset_linear(inputs, network.width)
+        self.embed_y = unset_linear(outputs, network.width)
+        self.answer = unset_linear(network.width, outputs)
+        generator = seeded(seed)
+        for layer in (self.embed_x, self.embed_y, self.answer):
+            set_linear(layer, 1.0, generator=generator)
+
+    def adapt(
+        self,
+        support_x: Float[Tensor, "T S ..."],
+        support_y: Float[Tensor, "T S C"],
+        state: Tensor | None = None,
+    ) -> Tensor:
+        """The cache of the prompt, or, with `state`, that cache and these examples."""
+        return self.network.read(self.prompt(support_x, support_y), state)[1]
+
+    def predict(
+        self, adapted: Tensor, query_x: Float[Tensor, "T Q ..."]
+    ) -> Float[Tensor, "T Q C"]:
+        return self.answer(self.network.peek(self.embed_x(query_x), adapted))
+
+    def stream(
+        self, x: Float[Tensor, "T S ..."], y: Float[Tensor, "T S C"]
+    ) -> Float[Tensor, "T S C"]:
+        """The predictions of y_1, …, y_S, each from the examples before it, in one
+        pass: at i that of `predict` for x_i after `adapt` on what comes before i."""
+        return self.answer(self.network(self.prompt(x, y))[:, 0::2])
+
+    def prompt(
+        self, x: Float[Tensor, "T S ..."], y: Float[Tensor, "T S C"]
+    ) -> Float[Tensor, "T SS width"]:
+        """The tokens x_1, y_1, …, x_S, y_S."""
+        return torch.stack([self.embed_x(x), self.embed_y(y)], dim=2).flatten(1, 2)
+
+
+def prefix_loss(learner: InContext, episode: Episode, loss: Score) -> Float[Tensor, ""]:
+    """The mean over tasks, and over all prefixes of each task's examples, of the loss
+    at the example that comes next: an `objective` to train on.
+
+    Support and query are read as one sequence. Each of its examples is asked for before
+    it is told, so that a task teaches at every size of support at once.
+    """
+    x = torch.cat([episode.support_x, episode.query_x], dim=1)
+    y = torch.cat([episode.support_y, episode.query_y], dim=1)
+    return loss(learner.stream(x, y), y).mean()
