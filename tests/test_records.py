@@ -23,6 +23,7 @@ from labkit.tasks.characters import CharacterSet
 STORED = sorted(records.RESULTS.glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
 OF_CHARACTERS = [n for n in TRAINED if isinstance(find(n), FewShotCharacters)]
+FEW_SHOT = [name for name in TRAINED if isinstance(find(name), FewShotCharacters)]
 CHAPTERS = sorted((records.REPOSITORY / "chapters").glob("*.ipynb"))
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from labkit import records
 from labkit.device import generator
+from labkit.experiments.stream import EXPERIMENTS, presented
 from labkit.learners.recurrent import StreamLearner
 from labkit.networks.flat import Flat
 from labkit.streaming import (
@@ -15,10 +17,12 @@ from labkit.streaming import (
     evaluate_stream,
     presentation_of,
 )
+from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot
 from labkit.tasks.stream import Stream
 
 N = 5
+RECORDED = [name for name in EXPERIMENTS if (records.RESULTS / f"{name}.json").exists()]
 
 
 def characters(classes=12, drawings=6):
@@ -148,3 +152,25 @@ def test_a_leak_shows_at_the_first_presentation():
         FixedLabelReader(), streams(), presentations=4, n_tasks=300
     )
     assert all(abs(score.mean - 1 / N) < 2.5 * score.ci95 for score in honest)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("source", ["fresh glyphs", "held-out alphabets"])
+def test_stored_weights_still_give_their_recorded_figure(name, source):
+    """On a fifth of the tasks, within four standard errors."""
+    if source == "held-out alphabets" and not omniglot.available("small2"):
+        pytest.skip("needs Omniglot: python -m labkit data omniglot small2")
+    experiment = EXPERIMENTS[name]
+    learner = records.load_weights(experiment.learner(), name)
+    tasks_name = presented(source, 2)
+    tasks = experiment.evaluations()[tasks_name]()
+    again = experiment.evaluate(learner, tasks, n_tasks=200, seed=0)
+    recorded = records.read(name).figure(tasks_name)
+    assert again.mean == pytest.approx(recorded.mean, abs=2 * again.ci95)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_no_recorded_figure_is_above_the_ceiling_at_the_first_presentation(name):
+    for source in ("fresh glyphs", "held-out alphabets"):
+        figure = records.read(name).figure(presented(source, 1))
+        assert figure.mean < ceiling_by_elimination(N) + 2 * figure.ci95

@@ -43,8 +43,8 @@ from labkit.training import History, cosine, meta_train
 
 CLASSES, PRESENTATIONS = 5, 10
 GLYPH_SEED = 2  # other alphabets than those the embedding was trained on
-EMBEDDING = "matching-glyphs"
-SIZES = {EMBEDDING: 28, "pixels": 20}
+Embedding = Literal["matching-glyphs", "pixels"]
+SIZES: dict[Embedding, int] = {"matching-glyphs": 28, "pixels": 20}
 
 SANTORO = {
     "LSTM": {1: 0.244, 2: 0.495, 3: 0.553, 4: 0.610, 5: 0.636, 10: 0.625},
@@ -76,7 +76,7 @@ class CharacterStream(Experiment):
     """
 
     method: Literal["LSTM", "MANN"]
-    embedding: Literal["matching-glyphs", "pixels"] = EMBEDDING
+    embedding: Embedding = "matching-glyphs"
     glyph_alphabets: int
     omniglot: Literal["none", "small1"] = "none"
     presentations: int = PRESENTATIONS
@@ -150,7 +150,7 @@ def presented(source: str, k: int) -> str:
 
 def stream_of(
     characters: CharacterSet,
-    embedding: str = EMBEDDING,
+    embedding: Embedding = "matching-glyphs",
     classes: int = CLASSES,
     presentations: int = PRESENTATIONS,
 ) -> Stream:
@@ -163,19 +163,17 @@ def stream_of(
 
 def embedding_network() -> Network:
     """The Conv4 of `matching-glyphs`: 28 × 28 pixels → 64 features."""
-    trained = records.load_weights(MatchingNet(Conv4(), "cosine"), EMBEDDING)
+    trained = records.load_weights(MatchingNet(Conv4(), "cosine"), "matching-glyphs")
     return cast(Network, trained.get_submodule("network").eval())
 
 
 @cache
-def _stream(
-    characters: Callable[[int], CharacterSet], embedding: Literal["pixels"]
-) -> Stream:
+def _stream(characters: Callable[[int], CharacterSet], embedding: Embedding) -> Stream:
     return stream_of(characters(SIZES[embedding]), embedding)
 
 
 def _judged(
-    characters: Callable[[int], CharacterSet], embedding: Any, k: int
+    characters: Callable[[int], CharacterSet], embedding: Embedding, k: int
 ) -> AtPresentation:
     return AtPresentation(_stream(characters, embedding), k)
 
