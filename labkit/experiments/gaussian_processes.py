@@ -116,12 +116,12 @@ EXPERIMENTS = {
     "anp-rbf-sharp": FunctionRegression(
         method="ANP",
         smallest=0.01,
-        steps=6000,
+        steps=5000,
         start="anp-rbf",
     ),
     "snail-rbf": FunctionRegression(
         method="SNAIL",
         smallest=0.01,
-        steps=5000,
+        steps=4000,
     ),
 }
