@@ -11,12 +11,13 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from test_theme import one, project
+from theme_project import one, project
 
 from theme.build import build
 from theme.facts import launches, reading_seconds
 from theme.notation import anchor
 from theme.search import Sections
+from theme.serve import respond
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,7 +77,7 @@ def test_a_notebook_goes_along_with_the_book(book: Path) -> None:
 
 def test_the_origin_says_what_is_known_and_nothing_else(book: Path) -> None:
     names = [dt.text for dt in soup(book, "cells.html").select(".origin dt")]
-    assert names == ["Device", "Computed in"]
+    assert names == ["Seed", "Device", "Computed in"]
 
 
 def test_launch_links_have_the_form_that_each_service_asks_for() -> None:
@@ -87,7 +88,8 @@ def test_launch_links_have_the_form_that_each_service_asks_for() -> None:
         "/lab/tree/chapters/01%20a.ipynb",
     )
     assert (binder.netloc, binder.path) == ("mybinder.org", "/v2/gh/owner/name/HEAD")
-    assert binder.query == "urlpath=lab/tree/chapters/01%20a.ipynb"
+    # Binder decodes what is in the query once more.
+    assert binder.query == "urlpath=lab/tree/chapters/01%2520a.ipynb"
     assert colab.netloc == "colab.research.google.com"
     assert colab.path == "/github/owner/name/blob/HEAD/chapters/01%20a.ipynb"
 
@@ -166,10 +168,10 @@ def test_the_bibliography_says_where_a_work_is_cited(book: Path) -> None:
 
 def test_the_reference_has_what_is_public_and_its_source(book: Path) -> None:
     page = soup(book, "labkit-parts.html")
-    assert [h.text for h in page.select("h3")] == ["Scale", "rescale"]
+    assert [heading.text for heading in page.select("h3")] == ["Scale", "rescale"]
     assert "factor: float = 2.0" in page.select("pre")[1].text
     fold = page.select("details")[0]
-    assert "labkit/parts/scale.py, lines 9–26" in fold.text
+    assert "labkit/parts/scale.py, lines 11–28" in fold.text
     assert "return self.factor * x" in fold.text
 
 
@@ -242,3 +244,38 @@ def test_all_ways_to_cite_the_book_agree() -> None:
     assert f"{{{{{cff['authors'][0]['name']}}}}}" in bib
     for place in ("README.md", "pages/about.md"):
         assert bib in (ROOT / place).read_text("utf-8"), place
+
+
+# The live preview
+
+
+def test_the_preview_answers_with_pages_files_and_scripts() -> None:
+    page = {
+        "location": "/x.md",
+        "frontmatter": {"title": "X"},
+        "mdast": {
+            "type": "root",
+            "children": [{"type": "text", "value": "Hello"}],
+        },
+    }
+    answers = {
+        "/config.json": {"projects": [{"index": "x", "title": "Book", "pages": []}]},
+        "/content/x.json": page,
+        "/picture.png": "bytes",
+    }
+
+    def ask(path: str) -> tuple[int, str, bytes]:
+        def fetch(place: str) -> bytes:
+            return json.dumps(answers[place]).encode()
+
+        return respond(fetch, path, "ws://reload")
+
+    for path in ("/", "/index.html"):
+        status, mime, body = ask(path)
+        assert (status, mime) == (200, "text/html; charset=utf-8")
+        assert b"Hello" in body
+        assert b"ws://reload" in body
+    assert ask("/files/picture.png") == (200, "image/png", b'"bytes"')
+    assert b"Hello" in ask("/static/search-index.js")[2]
+    assert ask("/static/book.css")[1] == "text/css"
+    assert ask("/nowhere")[0] == 404

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
+from theme_project import CIRCLE, one, project
 
 from theme.build import build
 from theme.check import faults
@@ -18,75 +17,6 @@ from theme.errors import BookError
 from theme.nodes import HANDLERS, Page
 from theme.outputs import picture_size
 from theme.render import refuse_failed_cells
-
-ROOT = Path(__file__).parents[1]
-FIXTURE = Path(__file__).parent / "theme_fixture"
-# One black pixel.
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"
-    "AABJRU5ErkJggg=="
-)
-
-
-def cell(source: str, *outputs: dict, tags: tuple[str, ...] = ()) -> dict:
-    return nbformat.v4.new_code_cell(
-        source, outputs=list(outputs), metadata={"tags": list(tags)}
-    )
-
-
-def shows(**bundle: str) -> dict:
-    data = {mime.replace("_", "/"): content for mime, content in bundle.items()}
-    return nbformat.v4.new_output("display_data", data=data)
-
-
-def prints(text: str) -> dict:
-    return nbformat.v4.new_output("stream", name="stdout", text=text)
-
-
-def notebook() -> dict:
-    """Every tag and every type of output that a page can show."""
-    return nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        cells=[
-            nbformat.v4.new_markdown_cell("(cells)=\n# Cells"),
-            cell("plain = 1", prints("\x1b[31mred\x1b[0m <ink>\n")),
-            cell(
-                "#| label: fig-cell\n#| caption: A pixel, $x$.\n"
-                '#| alt: "One pixel: black"\ndraw()',
-                shows(image_png=PNG, text_plain="<Figure>"),
-            ),
-            cell("#| alt: A circle\ncircle()", shows(**{"image_svg+xml": CIRCLE})),
-            cell("table()", shows(text_html="<table><tr><td>1</td></tr></table>")),
-            cell("folded_input = 1", tags=("hide-input",)),
-            cell("shown = 1", prints("folded output"), tags=("hide-output",)),
-            cell("folded_cell = 1", prints("folded too"), tags=("hide-cell",)),
-            cell("secret = 1", prints("secret result"), tags=("remove-cell",)),
-            cell("secret_input = 1", prints("kept result"), tags=("remove-input",)),
-            cell("kept = 1", prints("secret output"), tags=("remove-output",)),
-            cell(
-                "#| label: solution-cell\nsolved = 1",
-                prints("solved it"),
-                tags=("remove-cell",),
-            ),
-        ],
-    )
-
-
-CIRCLE = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 4"><circle r="1"/></svg>'
-)
-
-
-def project(folder: Path, prose: str | None = None) -> Path:
-    """The fixture in a folder of its own, with another text if one is given."""
-    shutil.copytree(FIXTURE, folder)
-    nbformat.write(notebook(), folder / "cells.ipynb")
-    if prose is not None:
-        (folder / "prose.md").write_text(prose, "utf-8")
-    configuration = folder / "myst.yml"
-    text = configuration.read_text("utf-8").replace("../../theme", f"{ROOT}/theme")
-    configuration.write_text(text, "utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +32,6 @@ def prose(book: Path) -> BeautifulSoup:
 @pytest.fixture(scope="module")
 def cells(book: Path) -> BeautifulSoup:
     return BeautifulSoup((book / "cells.html").read_text("utf-8"), "html.parser")
-
-
-def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
-    found = soup.select(selector)
-    assert len(found) == 1, f"{selector}: {len(found)} found"
-    return found[0]
 
 
 def test_every_handler_meets_a_tree_of_mystmd(book: Path) -> None:
@@ -231,7 +155,7 @@ def test_a_solution_is_folded_and_holds_its_executed_cell(prose: BeautifulSoup) 
 
 
 def test_outputs(cells: BeautifulSoup) -> None:
-    assert cells.select("pre.stdout")[0].text == "red <ink>"
+    assert cells.select("pre.stdout")[1].text == "red <ink>"
     assert one(cells, ".html table").text == "1"
     circle = one(cells, 'img[alt="A circle"]')
     assert (circle["width"], circle["height"]) == ("8", "4")
@@ -250,6 +174,14 @@ def test_a_cell_that_draws_a_figure(cells: BeautifulSoup, book: Path) -> None:
 def test_hidden_parts_are_folded(cells: BeautifulSoup) -> None:
     for text in ("folded_input", "folded output", "folded_cell", "folded too"):
         assert any(text in fold.text for fold in cells.select("details.folded")), text
+
+
+def test_parameters_are_folded_and_long_output_shows_its_beginning(
+    cells: BeautifulSoup,
+) -> None:
+    folds = {fold.summary.text: fold for fold in cells.select(".folded")}
+    assert "seed = 7" in folds["Parameters of this chapter"].text
+    assert one(cells, ".long")["data-all"] == "30 lines"
 
 
 def test_removed_parts_are_on_no_page(book: Path) -> None:

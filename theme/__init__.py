@@ -11,9 +11,17 @@ What happens then is here, in the order of reading:
     cells.py     code cells and listings, with
     outputs.py   what code produced: text, tables, pictures, and
     code.py      highlighted source
-    pages.py     a whole page: contents, outline, previous and next, references
+    pages.py     the book: its pages, and around each the contents, the outline and
+    facts.py     what a chapter takes, needs, and was made from
+    notation.py  symbols, wired to the code and to their first use
+    lists.py     pages made from the others: figures, bibliography, and
+    api.py       the reference of the code, from its docstrings
+    search.py    the words of the book, and previews, for the scripts in static/
     render.py    all pages and what they need, into a folder
     serve.py     the same pages while one writes
     build.py     the command behind `make book`: assets, mystmd, checks
-    check.py     links, anchors and pictures of the built pages
+    check.py     links, anchors, pictures and addresses of the built pages
+
+The HTML around a text is in templates/, what it looks like in static/book.css, what it
+does beyond being read in static/*.js.
 """

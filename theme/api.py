@@ -204,7 +204,7 @@ def _docstring(book: Book, of: griffe.Object) -> Markup:
     """Paragraphs, preformatted blocks, `name: …` lists, and sections such as Raises."""
     content = Markup("")
     text = of.docstring.value if of.docstring else ""
-    for block in filter(None, re.split(r"\n\s*\n", text)):
+    for number, block in enumerate(re.split(r"\n\s*\n", text) if text else []):
         title, _, below = block.partition("\n")
         if title in SECTIONS:
             content += element("p", title.removesuffix(":"), class_="title")
@@ -212,7 +212,7 @@ def _docstring(book: Book, of: griffe.Object) -> Markup:
         elif all(line.startswith("    ") for line in block.splitlines()):
             content += element("pre", dedent(block), class_="output")
             continue
-        if re.match(r"\w+: ", block):
+        if number and re.match(r"\w+: ", block):
             items = [_inline(book, item) for item in re.split(r"\n(?=\w+: )", block)]
             content += element("ul", joined(element("li", item) for item in items))
         else:

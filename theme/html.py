@@ -30,11 +30,11 @@ def element(
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, escape(content))
 
 
-def clamped(content: Markup, lines: int, most: int) -> Markup:
+def clamped(content: Markup, lines: int, most: int, unit: str = "lines") -> Markup:
     """Content of so many lines; above `most`, a button of the page shows its rest."""
     if lines <= most:
         return content
-    return element("div", content, class_="long wide", data_lines=str(lines))
+    return element("div", content, class_="long wide", data_all=f"{lines} {unit}")
 
 
 def joined(parts: Iterable[str], separator: str = "") -> Markup:

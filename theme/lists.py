@@ -44,7 +44,7 @@ def _figure(book: Book, slug: str, node: Node) -> Markup:
         for part in paragraph["children"]
         if part["type"] != "captionNumber"
     ]
-    picture = page.body and re.search(r"<img[^>]*>", page.anchors[node["html_id"]])
+    picture = page.body and re.search(r"<img([^>]*>)", page.anchors[node["html_id"]])
     link = element(
         "a",
         f"{node['kind'].capitalize()} {node['enumerator']}",
@@ -52,7 +52,9 @@ def _figure(book: Book, slug: str, node: Node) -> Markup:
     )
     heading = element("p", link + " " + element("small", book.title(slug)))
     text = element("div", heading + element("p", page.children({"children": said})))
-    return element("li", (Markup(picture[0]) if picture else "") + text)
+    if picture:
+        text = Markup('<img loading="lazy"{}>').format(Markup(picture[1])) + text
+    return element("li", text)
 
 
 def bibliography(book: Book, title: str) -> Sheet:

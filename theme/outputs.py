@@ -47,7 +47,7 @@ def output(page: Page, node: Node, alternative: str | None) -> Markup:
     if mime == "text/html":
         html = _text(page, bundle[mime])
         content = element("div", Markup(html), class_="wide html")
-        return clamped(content, html.count("<tr"), LONG_TABLE)
+        return clamped(content, html.count("<tr"), LONG_TABLE, "rows")
     return picture(page, bundle[mime], mime, alternative, node)
 
 
@@ -81,7 +81,6 @@ def picture(
         alt=alternative,
         width=width,
         height=height,
-        loading="lazy",
         class_="plot",
     )
 

@@ -12,7 +12,8 @@ from html.parser import HTMLParser
 from theme.pages import Book
 
 INLINE = frozenset({"a", "abbr", "code", "em", "span", "strong", "sub", "sup"})
-MARKUP_ONLY = frozenset({"anchor", "katex-html"})
+# Not text, or, as the source in the reference of the code, found by its heading.
+SKIPPED = frozenset({"anchor", "katex-html", "source-fold"})
 
 
 class Sections(HTMLParser):
@@ -29,7 +30,7 @@ class Sections(HTMLParser):
     ) -> None:
         known = dict(attributes)
         names = (known.get("class") or "").split()
-        if self.skipped or not MARKUP_ONLY.isdisjoint(names):
+        if self.skipped or not SKIPPED.isdisjoint(names):
             if not self.skipped or tag == self.skipped[0]:
                 self.skipped.append(tag)
         elif tag in ("h2", "h3") and known.get("id"):

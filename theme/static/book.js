@@ -62,7 +62,7 @@ for (const long of document.querySelectorAll(".long")) {
   const toggle = () => {
     const open = long.classList.toggle("open");
     button.setAttribute("aria-expanded", open);
-    button.textContent = open ? "Show less" : `Show all ${long.dataset.lines} lines`;
+    button.textContent = open ? "Show less" : `Show all ${long.dataset.all}`;
   };
   button.className = "more";
   button.type = "button";

@@ -1,6 +1,8 @@
 """Scales.
 
     s = f · x
+
+Nothing else.
 """
 
 from dataclasses import dataclass
