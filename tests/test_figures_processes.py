@@ -30,7 +30,7 @@ def standard_normal(n):
 
 
 def test_a_band_is_1_96_deviations_wide_and_closes_at_the_support(axes):
-    kernel = Kernel("rbf", *(torch.full((1, 1), h) for h in (0.5, 1.0, 0.3)))
+    kernel = Kernel.single("rbf", 0.5, 1.0)
     x = torch.tensor([[[0.0], [100.0]]])
     support = x[:, :1], torch.tensor([[[0.7]]])
     query_y = torch.tensor([[[0.7], [3.0]]])

@@ -221,7 +221,7 @@ def test_a_failed_factor_is_nan_and_the_others_are_not_touched():
 
 
 def test_the_oracle_names_a_covariance_it_cannot_factorise():
-    kernel = Kernel("rbf", *(torch.ones(1, 1) for _ in range(3)))
+    kernel = Kernel.single("rbf", 1.0, 1.0)
     x = torch.zeros(1, 3, 1)
     with pytest.raises(ValueError, match="not positive definite"):
         GaussianProcess(kernel, noise=0.0).adapt(x, x)

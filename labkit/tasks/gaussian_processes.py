@@ -49,6 +49,20 @@ class Kernel:
     scale: Float[Tensor, "T K"]
     period: Float[Tensor, "T K"]
 
+    @classmethod
+    def single(
+        cls,
+        family: Family,
+        lengthscale: float,
+        scale: float,
+        period: float = 0.3,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Kernel:
+        """One kernel for one task, [1, 1]."""
+        hyperparameters = torch.tensor([lengthscale, scale, period], device=device)
+        return cls(family, *hyperparameters.view(3, 1, 1))
+
     def __call__(
         self, x: Float[Tensor, "T n 1"], other: Float[Tensor, "T m 1"]
     ) -> Float[Tensor, "T K n m"]:
