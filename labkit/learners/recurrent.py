@@ -115,7 +115,7 @@ class LSTMLearner(StreamLearner):
             self.head = nn.Linear(hidden, classes)
         initialise(self.lstm, hidden, seed)
         initialise(self.head, hidden, seed + 1)
-        open_forget_gates(self.lstm.bias_ih_l0)
+        open_forget_gates(self.lstm.get_parameter("bias_ih_l0"))
 
     def empty_memory(self, n_tasks: int) -> tuple[Tensor, ...]:
         zeros = self.head.weight.new_zeros(n_tasks, self.hidden)
