@@ -195,7 +195,7 @@ def test_trained_on_all_prefixes_it_beats_what_ignores_the_examples():
         tasks,
         loss=squared_error,
         objective=prefix_loss,
-        steps=300,
+        steps=200,
         tasks_per_step=64,
         learning_rate=3e-3,
     )

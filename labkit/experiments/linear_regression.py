@@ -120,7 +120,7 @@ def of_pool(size: int, draw: int) -> str:
 
 EXPERIMENTS = {
     "linear-regression": InContextRegression(
-        dimension=5, shot=12, width=64, layers=3, steps=8000
+        dimension=5, shot=12, width=64, layers=3, steps=5500
     ),
     **{
         of_pool(size, draw): InContextRegression(
