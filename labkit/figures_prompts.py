@@ -69,6 +69,6 @@ def plot_matrix(axes: Axes, matrix: Float[Tensor, "n m"], title: str) -> None:
     """A matrix as squares, blue where negative, orange where positive; the largest
     absolute entry has the full colour."""
     limit = matrix.abs().max().item()
-    axes.imshow(matrix.cpu(), cmap="PuOr_r", vmin=-limit, vmax=limit)
+    axes.imshow(matrix.cpu().numpy(), cmap="PuOr_r", vmin=-limit, vmax=limit)
     axes.set(title=title, xlabel="entry read", ylabel="entry written")
     axes.grid(False)

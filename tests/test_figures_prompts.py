@@ -39,8 +39,8 @@ def test_a_line_of_diversity_joins_the_means_and_marks_every_draw():
     figure = plot_diversity([16, 0], panels)
     new, seen = figure.axes
     line, *marks = new.lines
-    assert line.get_ydata() == [3.0, 1.0]
-    assert [mark.get_ydata() for mark in marks] == [[4.0, 2.0], [1.0, 1.0]]
+    assert list(line.get_ydata()) == [3.0, 1.0]
+    assert [list(mark.get_ydata()) for mark in marks] == [[4.0, 2.0], [1.0, 1.0]]
     assert [label.get_text() for label in new.get_xticklabels()] == ["16", "∞"]
     assert seen.lines[0].get_ydata()[0] == pytest.approx(0.6)
     assert seen.lines[0].get_ydata()[1] != seen.lines[0].get_ydata()[1]  # nothing there

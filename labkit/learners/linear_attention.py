@@ -67,8 +67,9 @@ def gradient_descent_weights(
 
     Keys and queries keep the x of a token, values keep its y, and P is η/N.
     """
-    keep_x, keep_y = torch.ones(inputs + outputs), torch.ones(inputs + outputs)
-    keep_x[inputs:], keep_y[:inputs] = 0, 0
+    keep_x = torch.ones(inputs + outputs, dtype=torch.float64)
+    keep_x[inputs:] = 0
+    keep_y = 1 - keep_x
     return {
         "key": keep_x.diag(),
         "query": keep_x.diag(),
