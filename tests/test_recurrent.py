@@ -186,8 +186,7 @@ def test_an_empty_memory_is_filled_slot_by_slot():
     assert used[1].tolist() == [[True, True, True, True, False]] * T
 
 
-@both
-def test_a_learner_of_streams_learns_which_label_goes_with_which_sign(make):
+def test_training_on_streams_finds_which_label_goes_with_which_sign():
     """Two classes, told apart by the sign of x; which is which is new in every task."""
 
     class Signs:
@@ -198,13 +197,33 @@ def test_a_learner_of_streams_learns_which_label_goes_with_which_sign(make):
             y = F.one_hot(sign ^ flip, 2).float()
             return Episode(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
 
-    small = {"hidden": 16} if make is lstm else {"hidden": 16, "slots": 8, "width": 8}
-    learner = {lstm: LSTMLearner, mann: MANN}[make](Flat(features=1), 2, **small)
-    options = {"steps": 60, "tasks_per_step": 16, "learning_rate": 0.03}
+    learner = LSTMLearner(Flat(features=1), 2, hidden=16)
+    options = {"steps": 200, "tasks_per_step": 32, "learning_rate": 0.02}
     meta_train(learner, Signs(), objective=stream_loss, **options)
     e = Signs().sample(200, generator=generator(9))
     answers = learner.predict(learner.adapt(e.support_x, e.support_y), e.query_x)
-    assert accuracy(answers, e.query_y).mean() > 0.9
+    assert accuracy(answers, e.query_y).mean() > 0.95
+
+
+@both
+def test_the_gradient_through_the_stream_is_that_of_finite_differences(make):
+    learner, (x, y) = ready(make()), examples()
+    episode, step = Episode(x, y, x, y), 1e-6
+    stream_loss(learner, episode, cross_entropy).backward()
+    direction = {
+        name: torch.randn(p.shape, generator=generator(i), dtype=p.dtype)
+        for i, (name, p) in enumerate(learner.named_parameters())
+    }
+    slope = sum((p.grad * direction[n]).sum() for n, p in learner.named_parameters())
+    losses = []
+    for sign in (1, -2):  # one step ahead, then two back
+        with torch.no_grad():
+            for name, p in learner.named_parameters():
+                p += sign * step * direction[name]
+            losses.append(stream_loss(learner, episode, cross_entropy))
+    torch.testing.assert_close(
+        (losses[0] - losses[1]) / (2 * step), slope, rtol=1e-5, atol=1e-8
+    )
 
 
 @both
