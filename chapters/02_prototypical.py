@@ -519,7 +519,7 @@ else:
 # How far does it go with more time? Two networks come with the book, each trained for about a
 # quarter of an hour: by `python -m labkit train protonet-glyphs` on glyphs alone, and by
 # `protonet-glyphs-small1`, which goes on from there with glyphs and the 136 real characters of
-# five other alphabets, with rotations.
+# five other alphabets, turned and mirrored.
 
 # %%
 from IPython.display import HTML
