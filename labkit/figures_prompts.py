@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from torch import Tensor
 
 from labkit.evaluation import Evaluation
@@ -33,6 +34,7 @@ def plot_errors(
     for name, evaluations in errors.items():
         curve(axes, shots, evaluations, label=name, **LOOKS[name])
     axes.set(yscale="log", xlabel="examples in the prompt", ylabel="squared error")
+    plain_numbers(axes)
 
 
 def plot_diversity(
@@ -58,6 +60,7 @@ def plot_diversity(
                     points = [place] * len(draws)
                     panel.plot(points, draws, color=look["color"], marker=mark, ls="")
         panel.set(title=title, xlabel="tasks trained on, M", yscale="log")
+        plain_numbers(panel)
         panel.set_xticks(places, [f"{size:,}" if size else "∞" for size in sizes])
     axes[0].set_ylabel("squared error")
     handles = axes[0].get_legend_handles_labels()
@@ -65,10 +68,17 @@ def plot_diversity(
     return figure
 
 
+def plain_numbers(axes: Axes) -> None:
+    """Write 0.5 on a logarithmic error axis, and not 5 × 10⁻¹."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def plot_matrix(axes: Axes, matrix: Float[Tensor, "n m"], title: str) -> None:
     """A matrix as squares, blue where negative, orange where positive; the largest
     absolute entry has the full colour."""
     limit = matrix.abs().max().item()
     axes.imshow(matrix.cpu().numpy(), cmap="PuOr_r", vmin=-limit, vmax=limit)
-    axes.set(title=title, xlabel="entry read", ylabel="entry written")
+    axes.set(title=title, xlabel="entry of the query", ylabel="entry of an example")
     axes.grid(False)

@@ -295,10 +295,10 @@ def test_an_experiment_runs_from_tasks_to_errors(name):
 def test_draws_differ_in_pool_and_weights_and_in_nothing_else():
     first, second = (find(of_pool(16, draw)) for draw in DRAWS)
     assert replace(second, draw=0) == first
-    x, y = torch.ones(1, 2, 4), torch.ones(1, 2, 1)
+    x, y = torch.ones(1, 2, 3), torch.ones(1, 2, 1)
     answers = [one.learner().stream(x, y) for one in (first, second)]
     assert not torch.equal(*answers)
-    assert first.seen(1).prior.weights().shape == (16, 4)
+    assert first.seen(1).prior.weights().shape == (16, 3)
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -24,7 +24,7 @@ from labkit.tasks.linear_regression import Gaussian, LinearRegression, Pool
 from labkit.training import History, Schedule, cosine, meta_train
 
 WARM_UP = 100
-POOL_SIZES = (4, 16, 64, 256, 1024, 0)
+POOL_SIZES = (4, 16, 64, 256, 0)
 DRAWS = (0, 1)
 
 
@@ -124,11 +124,13 @@ EXPERIMENTS = {
     ),
     **{
         of_pool(size, draw): InContextRegression(
-            dimension=4,
-            shot=8,
+            dimension=3,
+            shot=7,
+            noise=0.25,
             width=32,
             layers=3,
             steps=2000,
+            learning_rate=4e-3,
             pool=size,
             draw=draw,
         )
