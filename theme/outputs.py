@@ -75,14 +75,16 @@ def picture(
     if "width" in metadata:  # a picture of twice the resolution, for sharp screens
         height = round(height * metadata["width"] / width)
         width = metadata["width"]
-    return element(
+    shown = element(
         "img",
         src=source,
         alt=alternative,
         width=width,
         height=height,
+        style=f"--natural: {width}px",
         class_="plot",
     )
+    return element("div", shown, class_="scroll picture")
 
 
 def picture_size(content: bytes, mime: str) -> tuple[int, int]:

@@ -42,7 +42,7 @@ describeToggle();
 toggle.hidden = false;
 
 // What is too wide scrolls inside itself, and then the keyboard must reach it.
-const SCROLLING = { pre: "Code", "pre.output": "Output", ".equation .scroll": "Equation", ".scroll:has(table), .html": "Table" };
+const SCROLLING = { pre: "Code", "pre.output": "Output", ".equation .scroll": "Equation", ".scroll:has(table), .html": "Table", ".picture": "Figure" };
 const reachable = new ResizeObserver(entries => {
   for (const { target } of entries) {
     const scrolls = target.scrollWidth > target.clientWidth;
