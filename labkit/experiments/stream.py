@@ -71,7 +71,7 @@ class CharacterStream(Experiment):
     embedding: whose features are read, or "pixels" of 20 × 20 as in the paper.
     glyph_alphabets: how many invented alphabets of 20 characters to train on.
     omniglot: real characters to train on as well, with their rotations.
-    presentations: of each class in a stream it is trained on; it is judged on 10.
+    warm_up: steps on streams of half the length, before `steps` on whole ones.
     heads: of MANN; an LSTM has none.
     """
 
@@ -79,7 +79,7 @@ class CharacterStream(Experiment):
     embedding: Embedding = "matching-glyphs"
     glyph_alphabets: int
     omniglot: Literal["none", "small1"] = "none"
-    presentations: int = PRESENTATIONS
+    warm_up: int = 0
     heads: int = 0
     tasks_per_step: int = 16
     learning_rate: float = 3e-3
@@ -93,20 +93,26 @@ class CharacterStream(Experiment):
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
     ) -> History:
-        return meta_train(
+        train = partial(
+            meta_train,
             learner,
-            stream_of(
-                self.characters(), self.embedding, presentations=self.presentations
-            ),
             objective=stream_loss,
-            steps=steps,
             seed=seed,
             tasks_per_step=self.tasks_per_step,
             learning_rate=self.learning_rate,
-            schedule=cosine(steps),
             clip_norm=10.0,
-            **keywords,
         )
+        characters = self.characters()
+        checkpoint, seconds = keywords.get("checkpoint"), 0.0
+        if self.warm_up and not (checkpoint and checkpoint.exists()):
+            short = stream_of(characters, self.embedding, presentations=5)
+            first = self.warm_up * steps // self.steps  # less in a smoke run
+            warmed = train(short, steps=first, schedule=cosine(first), label="warm-up")
+            seconds = warmed.seconds
+        whole = stream_of(characters, self.embedding)
+        history = train(whole, steps=steps, schedule=cosine(steps), **keywords)
+        history.seconds += seconds
+        return history
 
     def characters(self) -> CharacterSet:
         """What it is trained on."""
@@ -211,17 +217,17 @@ def _experiment(
 
 
 def _mann(real: Literal["none", "small1"]) -> CharacterStream:
-    """Half as long streams and one head in place of four: a third of the time."""
+    """One head takes a quarter less time than four, a short stream half of a long."""
     return _experiment(
         "MANN",
         real,
         deviations=(
             "one head in place of four",
-            "trained on 5 presentations of each class, judged on 10",
+            "trained on streams of 5 presentations first, then of 10",
         ),
-        presentations=5,
+        warm_up=2000,
         heads=1,
-        steps=6500,
+        steps=1500,
     )
 
 
