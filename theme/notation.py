@@ -65,8 +65,8 @@ def _symbol(site: Site, row: Node) -> Symbol:
 
 def symbol_link(symbol: Symbol) -> Markup:
     """The symbol as a link to its row; programs that read aloud get its source."""
-    label = f"Notation of {symbol.tex}"
-    return element("a", symbol.html, href=symbol.href, aria_label=label)
+    source = element("span", f"Notation of {symbol.tex}", class_="unseen")
+    return element("a", source + symbol.html, href=symbol.href)
 
 
 def anchor(tex: str) -> str:
