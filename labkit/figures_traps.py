@@ -58,25 +58,23 @@ def plot_protocols(
 
 
 def plot_seeds(
-    axes: Axes,
-    errors: Mapping[str, Sequence[float | None]],
-    *,
-    reference: float,
-    ceiling: float,
+    errors: Mapping[str, Sequence[float | None]], *, reference: float, ceiling: float
 ) -> None:
     """The final error of each training seed, a row a method; None is a seed that broke.
 
     Errors above the ceiling, and seeds that broke off with no number at all, are
     crosses at the right edge. The dashed line is an error to compare with.
     """
+    _, axes = plt.subplots(figsize=(7.2, 2.6))
     axes.axvline(reference, color=INK, ls="--", lw=1.2)
     for row, (seeds, colour) in enumerate(
         zip(errors.values(), COLOURS.values(), strict=False)
     ):
         for i, error in enumerate(seeds):
             y = row + 0.12 * (i - (len(seeds) - 1) / 2)
-            lost = error is None or error > ceiling
-            mark, x = ("x", ceiling) if lost else ("o", error)
+            x, mark = ceiling, "x"
+            if error is not None and error <= ceiling:
+                x, mark = error, "o"
             axes.plot([x], [y], mark, color=colour, ms=8, mew=2.5)
     axes.set_yticks(range(len(errors)), list(errors))
     axes.set(ylim=(len(errors) - 0.5, -0.5), xlim=(0, 1.05 * ceiling))

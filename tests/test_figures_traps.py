@@ -31,8 +31,8 @@ def test_each_set_of_weights_has_a_panel_and_each_accuracy_its_number():
 
 
 def test_a_seed_that_broke_is_a_cross_at_the_edge():
-    _, axes = plt.subplots()
-    plot_seeds(axes, {"method": [1.0, None, 50.0]}, reference=4.0, ceiling=8.0)
+    plot_seeds({"method": [1.0, None, 50.0]}, reference=4.0, ceiling=8.0)
+    (axes,) = plt.gcf().axes
     marks = [(line.get_xdata()[0], line.get_marker()) for line in axes.lines]
     assert marks == [(4.0, "None"), (1.0, "o"), (8.0, "x"), (8.0, "x")]
 
