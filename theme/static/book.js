@@ -91,7 +91,7 @@ for (const source of document.querySelectorAll(".source")) {
 
 // The contents show the page, and the outline the section, that is being read.
 const here = document.querySelector(".contents [aria-current]");
-here?.closest("nav").scrollTo(0, here.offsetTop - 200);
+requestAnimationFrame(() => here?.closest("nav").scrollTo(0, here.offsetTop - 200));
 document.querySelector(".outline")?.addEventListener("click", event => {
   const menu = event.currentTarget;
   if (event.target.closest("a") && menu.matches(":popover-open")) menu.hidePopover();
@@ -112,8 +112,8 @@ function markPlace() {
   place?.setAttribute("aria-current", "true");
 }
 if (entries.size) {
-  addEventListener("scroll", markPlace, { passive: true });
-  markPlace();
+  addEventListener("scroll", () => requestAnimationFrame(markPlace), { passive: true });
+  requestAnimationFrame(markPlace);
 }
 
 // A link into a folded part opens it, and printing opens all.
