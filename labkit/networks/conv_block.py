@@ -14,6 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit.networks.bilinear import (
+    as_columns,
+    convolve,
+    patches,
+    pool,
+    spread,
+)
+
 EPSILON = 1e-5  # added to variances: PyTorch's default
 
 Moments = tuple[Float[Tensor, " O"], Float[Tensor, " O"]]
@@ -50,16 +58,15 @@ def conv_block(
     """
     sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)
     weight = weight * sign[:, None, None, None]
-    if groups == 1 and _few_channels(weight):
-        patches = _patches(x)
-        mean, var = _moments_of_product(patches.flatten(0, 2), weight.flatten(1))
-        x = F.max_pool2d(_product(patches, weight), 2)
+    if _few_channels(weight, groups):
+        rows, columns = patches(x, groups), as_columns(weight, groups)
+        mean, var = _moments_of_product(rows, columns)
+        x = _product_pooled(rows, columns, x.shape)
     else:
-        x = F.conv2d(x, weight, padding=1, groups=groups)
-        x, mean, var = _PoolAndMoments.apply(x)
+        x, mean, var = _PoolAndMoments.apply(convolve(x, weight, groups))
     gain = scale * sign * (var + EPSILON).rsqrt()
     offset = shift - gain * mean
-    x = (x * gain[:, None, None]).add_(offset[:, None, None]).relu_()
+    x = torch.addcmul(offset[:, None, None], x, gain[:, None, None]).relu_()
     return x, (mean * sign, var)
 
 
@@ -75,15 +82,16 @@ def conv_block_with_moments(
     mean, var = moments
     gain = scale * (var + EPSILON).rsqrt()
     weight = weight * gain[:, None, None, None]
-    if groups == 1 and _few_channels(weight):
-        x = _product(_patches(x), weight)
+    if _few_channels(weight, groups):
+        columns = as_columns(weight, groups)
+        x = _product_pooled(patches(x, groups), columns, x.shape)
     else:
-        x = F.conv2d(x, weight, padding=1, groups=groups)
+        x = pool(convolve(x, weight, groups))
     offset = shift - gain * mean
-    return F.max_pool2d(x, 2).add(offset[:, None, None]).relu_()
+    return x.add(offset[:, None, None]).relu_()
 
 
-def _few_channels(weight: Float[Tensor, "O I 3 3"]) -> bool:
+def _few_channels(weight: Float[Tensor, "O I_of_group 3 3"], groups: int) -> bool:
     """Whether a neighbourhood has fewer numbers than the output has channels.
 
     Then the convolution is better done as the product of all neighbourhoods with the
@@ -92,40 +100,36 @@ def _few_channels(weight: Float[Tensor, "O I 3 3"]) -> bool:
     and the output is channels-last, whereas the strides of a one-channel image fit
     both orders and the kernel chooses channels-first, slow from there on.
     """
-    return weight[0].numel() < len(weight)
+    return weight[0].numel() < len(weight) // groups
 
 
-def _patches(x: Float[Tensor, "B I H W"]) -> Float[Tensor, "B H W P"]:
-    """The neighbourhood of each pixel, zero beyond the border."""
-    B, channels, H, W = x.shape
-    padded = F.pad(x, (1, 1, 1, 1))
-    image, channel, row, column = padded.stride()
-    windows = padded.as_strided(
-        (B, H, W, channels, 3, 3), (image, row, column, channel, row, column)
-    )
-    return windows.reshape(B, H, W, 9 * channels)
-
-
-def _product(
-    patches: Float[Tensor, "B H W P"], weight: Float[Tensor, "O I 3 3"]
-) -> Float[Tensor, "B O H W"]:
-    return (patches @ weight.flatten(1).T).permute(0, 3, 1, 2)
+def _product_pooled(
+    rows: Float[Tensor, "G n P"],
+    columns: Float[Tensor, "G P O_of_group"],
+    shape: torch.Size,
+) -> Float[Tensor, "B O H_half W_half"]:
+    """The pooled convolution of an input of that shape [B, I, H, W]."""
+    B, _, H, W = shape
+    y = (rows @ columns).view(len(rows) * B, H, W, -1).permute(0, 3, 1, 2)
+    pooled = pool(y).permute(0, 2, 3, 1).unflatten(0, (-1, B))
+    return pooled.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
 
 
 def _moments_of_product(
-    rows: Float[Tensor, "n P"], weight: Float[Tensor, "O P"]
+    rows: Float[Tensor, "G n P"], columns: Float[Tensor, "G P O_of_group"]
 ) -> Moments:
-    """Mean and variance of the columns of rows @ weightᵀ, without computing it.
+    """Mean and variance of each column of rows @ columns, without computing it.
 
     A linear map W takes a mean m to W m and a covariance Σ to W Σ Wᵀ.
     """
     # In full precision: the weights may cancel what most patches have in common.
     # Tensors without data ("meta") know no autocast to be disabled.
     with torch.autocast("cpu" if rows.is_meta else rows.device.type, enabled=False):
-        mean = rows.mean(0)
+        mean = rows.mean(1, keepdim=True)
         centred = rows - mean
-        covariance = centred.T @ centred / len(rows)
-        return weight @ mean, (weight @ covariance * weight).sum(1)
+        covariance = centred.mT @ centred / rows.shape[1]
+        var = (columns * (covariance @ columns)).sum(1)
+        return (mean @ columns).flatten(), var.flatten()
 
 
 class _PoolAndMoments(torch.autograd.Function):
@@ -155,7 +159,5 @@ class _PoolAndMoments(torch.autograd.Function):
         n = x.numel() // x.shape[1]
         a = of_var * (2 / n)
         b = of_mean / n - a * mean
-        of_x = torch.ops.aten.max_pool2d_with_indices_backward(
-            of_pooled, x, [2, 2], [2, 2], [0, 0], [1, 1], False, places
-        )
+        of_x = spread(of_pooled, x, places)
         return of_x.addcmul_(x, a[:, None, None]).add_(b[:, None, None])
