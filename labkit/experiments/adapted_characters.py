@@ -16,6 +16,7 @@ import torch
 
 from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
+from labkit.evaluation import Evaluation
 from labkit.experiments.characters import (
     DRAWINGS,
     GLYPH_SEED,
@@ -25,7 +26,7 @@ from labkit.experiments.characters import (
 )
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gradient_based import GradientBased, Judged
-from labkit.learners.learner import Normalisation
+from labkit.learners.learner import Learner, Normalisation
 from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
@@ -35,6 +36,7 @@ from labkit.tasks.characters import CharacterSet, FewShot
 from labkit.tasks.glyphs import draw_alphabets
 
 SIZE, WAY, WIDTH, QUERY = 28, 5, 32, 5
+TASKS_PER_STEP = {1: 4, 5: 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,13 @@ class AdaptedCharacters(GradientBased):
             for source, characters in sources.items()
         }
 
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        """On 600 tasks at most: each needs a training of its own."""
+        keywords["n_tasks"] = min(keywords["n_tasks"], 600)
+        return super().evaluate(learner, tasks, **keywords)
+
     def _judged(
         self, characters: Callable[[int], CharacterSet], mode: Normalisation
     ) -> Judged:
@@ -92,8 +101,8 @@ def _adapting(shot: int, **changes: Any) -> AdaptedCharacters:
         "inner_steps": 1,
         "judged_steps": 3,
         "inner_rate": 0.4,
-        "steps": 2000,
-        "tasks_per_step": 8,
+        "steps": 1000,
+        "tasks_per_step": TASKS_PER_STEP[shot],
         "learning_rate": 3e-3,
         "clip_norm": 10.0,
         "glyph_alphabets": 100,
@@ -111,8 +120,8 @@ def _prototypical(shot: int) -> FewShotCharacters:
         way=WAY,
         shot=shot,
         query=QUERY,
-        steps=2000,
-        tasks_per_step=8,
+        steps=1000,
+        tasks_per_step=TASKS_PER_STEP[shot],
         learning_rate=3e-3,
         glyph_alphabets=100,
     )
