@@ -1,4 +1,4 @@
-"""The reference of the code: one page for each folder of labkit, from its docstrings.
+"""The reference of the code: a page for each folder of labkit, from its docstrings.
 
 griffe reads the source without running it. An entry has the signature as it stands in
 the file, the docstring, where the book uses it, its symbols, and its source in a fold.
@@ -36,8 +36,7 @@ def titles(root: Path) -> dict[str, str]:
     package = _package(root)
     if package is None:
         return {}
-    parts = [name for name, module in package.modules.items() if module.is_init_module]
-    return {PACKAGE: PACKAGE, **{f"{PACKAGE}-{n}": f"{PACKAGE}.{n}" for n in parts}}
+    return {_slug(module): _folder(module) for module in _modules(package)}
 
 
 def names(root: Path) -> dict[str, str]:
@@ -103,12 +102,13 @@ def _modules(module: griffe.Module) -> list[griffe.Module]:
 
 
 def _folder(module: griffe.Module) -> str:
-    """The first two names of a module's path if there is such a folder, else one."""
-    parts = module.path.split(".")
+    """Whose page explains the module: its folder's; all of figures_… have one."""
     top = module
     while top.parent is not None and top.parent.parent is not None:
         top = top.parent  # type: ignore[assignment]
-    return ".".join(parts[:2]) if top.is_init_module and len(parts) > 1 else PACKAGE
+    if top.name.startswith("figures"):
+        return f"{PACKAGE}.figures"
+    return top.path if top.is_init_module else PACKAGE
 
 
 def _slug(module: griffe.Module) -> str:
@@ -170,11 +170,16 @@ def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
 
 
 def _source(book: Book, entry: Documented, source: str) -> Markup:
+    """What comes after the docstring, numbered as in the file."""
     path = entry.relative_package_filepath.as_posix()
-    first, last = entry.lineno, entry.endlineno
-    where = f"{path}, lines {first}–{last}"
-    fold = element("summary", where) + highlighted(source, "python", number_from=first)
-    found = element("details", fold, class_="folded source-fold")
+    first, last = entry.lineno or 1, entry.endlineno or 1
+    end = (entry.docstring.endlineno if entry.docstring else None) or first - 1
+    body = dedent("\n".join(source.splitlines()[end - first + 1 :])).strip("\n")
+    where, found = f"{path}, lines {first}–{last}", Markup("")
+    if body:
+        listing = highlighted(body, "python", number_from=last - body.count("\n"))
+        fold = element("summary", where) + listing
+        found += element("details", fold, class_="folded source-fold")
     if book.repository:
         href = f"{book.repository}/blob/HEAD/{path}#L{first}-L{last}"
         found += element("p", element("a", f"{where}, on GitHub", href=href))
