@@ -22,7 +22,9 @@ def plot_protocols(
         beside each other. Each dot carries its percentage; bars are 95% intervals, and
         the dashed line is guessing.
     """
-    figure, panels = plt.subplots(1, len(results), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(results), sharey=True, squeeze=False, figsize=(8, 3.6)
+    )
     colours = list(COLOURS.values())
     for panel, (weights, by_tasks) in zip(panels[0], results.items(), strict=True):
         for place, evaluations in enumerate(by_tasks.values()):
@@ -50,7 +52,7 @@ def plot_protocols(
                 )
         panel.axhline(100 * chance, color=INK, ls="--", lw=1)
         panel.set(title=weights, xlim=(-0.6, len(by_tasks) - 0.4), ylim=(0, 112))
-        panel.set_xticks(range(len(by_tasks)), list(by_tasks))
+        panel.set_xticks(range(len(by_tasks)), list(by_tasks), fontsize="small")
         panel.grid(axis="x", visible=False)
     panels[0, 0].set(ylabel="accuracy (%)", yticks=range(0, 101, 20))
     handles = panels[0, 0].get_legend_handles_labels()
