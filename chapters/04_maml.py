@@ -1,0 +1,732 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (ch-maml)=
+# # Learning a start: MAML
+#
+# Gradient descent needs thousands of examples when it starts from random weights. How few
+# would it need from the *right* weights? Model-agnostic meta-learning
+# {cite:p}`finn2017maml` takes the question literally. It keeps the network and keeps
+# gradient descent, and learns the one thing that descent leaves open: where to begin.
+#
+# :::{admonition} What you will be able to do
+# :class: tip
+# - Derive the meta-gradient for one inner step and for many, and point at the term that
+#   first-order methods leave out.
+# - Check an implementation against a closed form and finite differences, to ten digits.
+# - Say what MAML's start is, if it is not the average solution, and predict where it lies.
+# - Follow an adaptation step by step, and beyond the steps it was trained for.
+# - Turn a loop over tasks into one batched computation, and prove that nothing changed.
+# :::
+
+# %% tags=["parameters"]
+seed = 0
+device = "auto"
+profile = "book"
+
+# %% tags=["hide-input"]
+from functools import partial
+from types import SimpleNamespace
+
+import torch
+from torch.linalg import matrix_power
+
+from labkit import figures, figures_maml
+from labkit.device import choose, generator
+from labkit.episode import Episode
+from labkit.evaluation import evaluate
+from labkit.learners.maml import MAML
+from labkit.networks.mlp import MLP
+from labkit.networks.network import Network
+from labkit.notebooks import by_profile
+from labkit.objective import meta_loss, squared_error
+from labkit.tasks.sinusoids import Sinusoids
+from labkit.training import cosine, meta_train
+
+figures.style()
+device = choose(device)
+
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# A network with two weights can be drawn, and so can everything that MAML does to it. In
+# `labkit` a network is a function of its parameters and of $x$, and the parameters may
+# have an axis of tasks in front:
+
+# %%
+class TwoWeights(Network):
+    """f(x) = w · x and nothing else, for w [2] or, one a task, [T, 2]."""
+
+    features = 1
+
+    def __init__(self):
+        super().__init__()
+        self.register({"w": torch.zeros(2, dtype=torch.float64)})
+
+    def forward(self, x, parameters=None):
+        w = self.w if parameters is None else parameters["w"]
+        return (x * w.unsqueeze(-2)).sum(-1, keepdim=True)
+
+
+# %% [markdown]
+# Three tasks, 40 points each. In every task the inputs vary much along one direction and
+# little along the other. So the loss is a valley: *steep* across, *flat* along, and turned
+# differently in each task. There is no noise, so the query may be the support again.
+
+# %%
+turn = torch.tensor([70.0, 180.0, 305.0], dtype=torch.float64).deg2rad()
+steep = torch.stack([turn.cos(), turn.sin()], -1)
+flat = torch.stack([-turn.sin(), turn.cos()], -1)
+z = torch.randn(3, 40, 2, generator=generator(seed), dtype=torch.float64)
+x = z[..., :1] * steep[:, None] + 0.2 * z[..., 1:] * flat[:, None]
+optimum = torch.tensor([-0.4, 0.1]) + torch.tensor([[2.0], [1.1], [2.0]]) * steep
+three = Episode(x, y := (x * optimum[:, None]).sum(-1, keepdim=True), x, y)
+print("inputs", tuple(x.shape), " targets", tuple(y.shape))
+
+# %% [markdown]
+# `MAML` learns a start for three gradient steps on each task. With no steps at all it does
+# joint training, as in [](#sec-objective-nested): one solution for all.
+
+# %%
+only_these = SimpleNamespace(sample=lambda n_tasks, generator: three)
+
+
+def trained(**how):
+    steps = by_profile(profile, smoke=60, book=300, paper=2000)
+    learner = MAML(TwoWeights(), loss=squared_error, inner_rate=0.3, **how)
+    options = {"steps": steps, "schedule": cosine(steps), "learning_rate": 0.1}
+    meta_train(learner, only_these, loss=squared_error, seed=seed, **options)
+    return learner
+
+
+# %%
+joint, start = trained(inner_steps=0), trained(inner_steps=3)
+first_order = trained(inner_steps=3, first_order=True)
+joint.inner_steps = 3  # to be adapted like the others from here on
+
+
+def path(learner):
+    """[K + 1, T, 2]: the weights of every task on their way."""
+    return torch.stack([theta["w"] for theta in learner.path(x, y)]).detach()
+
+
+# %% tags=["hide-input"]
+#| label: fig-maml-fan
+#| caption: "Three tasks of two weights: contours of each task's loss, its optimum (cross), and three gradient steps from a start that all of them share. On the left the start is the solution of joint training; on the right, the start that MAML found. Grey marks repeat the starts and the mean of the optima in both panels."
+#| alt: "Two panels of the same three long elliptic valleys, in different directions, with a cross in the middle of each. On the left the paths begin at the joint solution, right of the centre, and end down in each valley but away from the crosses. On the right they begin at another point, left of the centre, fan out and end near the crosses. The mean of the three crosses is a third point between the two."
+hessian = 2 / x.shape[1] * x.mT @ x
+paths = {"the joint solution": path(joint), "MAML's start": path(start)}
+figures_maml.plot_fan(hessian, optimum, paths)
+
+# %%
+losses = {}
+for name, learner in (("joint training", joint), ("MAML", start)):
+    answers = [learner.predict({"w": w}, x) for w in path(learner)]
+    losses[name] = [squared_error(answer, y).mean().item() for answer in answers]
+    print(f"{name:15} before {losses[name][0]:.2f}   after {losses[name][-1]:.3f}")
+assert losses["MAML"][0] > losses["joint training"][0]
+assert losses["MAML"][-1] < losses["joint training"][-1]
+
+# %% [markdown]
+# Many people, asked what MAML finds, say: the average solution, from which no task is far.
+# Here it is not so. The mean of the three optima is a point of its own, and so is the joint
+# solution, where the mean loss is smallest. MAML's start has the *larger* loss before
+# adaptation, and a tenth of the other's after it.
+#
+# Look at how the paths run. Descent moves fast across a valley and hardly along it. From
+# the joint solution every path reaches the floor of its valley and stays there, far from
+# the optimum. MAML's start is placed so that what is left to do lies *across* each valley:
+# a few steps will do that. Where the steps get nowhere, the start is already right.
+#
+# {cite:t}`finn2017maml` asked the same of sine waves (appendix C.1). They trained 500
+# networks on 500 waves, averaged the weights, and fine-tuned on five points. After ten steps
+# the error was 3.69, and 2.71 at best with regularisation; from MAML's start it was 0.35.
+#
+# (sec-maml-gradient)=
+# ## The meta-gradient
+#
+# To see why, differentiate. One inner step on the support loss $\loss^{\mathrm S}$ of a
+# task with inner rate $\alpha$ is
+#
+# ```{math}
+# :label: eq-maml-step
+# \theta' = \theta - \alpha \nabla \loss^{\mathrm S}(\theta) ,
+# ```
+#
+# and MAML descends on $\loss^{\mathrm Q}(\theta')$ as a function of $\theta$, in the mean over
+# tasks. The chain rule needs the Jacobian of Equation [](#eq-maml-step). The derivative of
+# a gradient is the Hessian, $H = \nabla^2 \loss^{\mathrm S}(\theta)$, so
+#
+# ```{math}
+# :label: eq-maml-jacobian
+# \frac{\partial \theta'}{\partial \theta} = I - \alpha H .
+# ```
+#
+# $H$ is symmetric, and with it the *meta-gradient* of a task is
+#
+# ```{math}
+# :label: eq-maml-gradient
+# \nabla_\theta\, \loss^{\mathrm Q}(\theta')
+# = (I - \alpha H)\, \nabla \loss^{\mathrm Q}(\theta')
+# = \underbrace{\nabla \loss^{\mathrm Q}(\theta')}_{\text{first order}}
+# \;-\; \underbrace{\alpha H\, \nabla \loss^{\mathrm Q}(\theta')}_{\text{second order}} .
+# ```
+#
+# The first term says how $\theta'$ should change. The second says how much of it the inner
+# step is going to do by itself: along a direction of curvature $\lambda$, a change of
+# $\theta$ arrives at $\theta'$ multiplied by $1 - \alpha\lambda$.
+#
+# With $K$ steps, $\theta_{k+1} = \theta_k - \alpha \nabla \loss^{\mathrm S}(\theta_k)$ from
+# $\theta_0 = \theta$ to $\theta' = \theta_K$, there is one such factor for each step, with
+# the Hessian $H_k$ at $\theta_k$. The gradient comes back through the last step first:
+#
+# ```{math}
+# :label: eq-maml-product
+# \nabla_\theta\, \loss^{\mathrm Q}(\theta_K)
+# = (I - \alpha H_0)(I - \alpha H_1) \cdots (I - \alpha H_{K-1})\,
+# \nabla \loss^{\mathrm Q}(\theta_K) .
+# ```
+#
+# *First-order* MAML replaces every factor by $I$. What remains is the gradient at the end
+# of the path, applied to its beginning.
+
+# %% tags=["hide-input"]
+#| label: fig-maml-graph
+#| caption: "Two inner steps as a computation graph. Thin: what is computed. Thick: the way back of the gradient, with the factor picked up on each leg. Each step can be passed straight, by $I$, or through its inner gradient, by $-\\alpha$ and the Hessian; the sum of both is $I - \\alpha H_k$. First order cuts the dashed ways."
+#| alt: "A chain of boxes: theta 0, theta 1, theta 2 which is theta prime, and the query loss. Below the chain two boxes hold the gradients of the support loss at theta 0 and theta 1, each fed by one theta and feeding the next. Solid arrows lead back along the chain, labelled I. Dashed arrows lead back through the lower boxes, labelled minus alpha, then H 1 and H 0."
+figures_maml.plot_graph()
+
+# %% [markdown]
+# No Hessian is ever written down. Reverse-mode differentiation multiplies the gradient by
+# one factor after the other, and a product $Hv$ costs about as much as a gradient
+# {cite:p}`pearlmutter1994fast`: it is the gradient of $v^\top \nabla \loss^{\mathrm S}$. The
+# price is memory. The graphs of all $K$ steps have to be kept until the way back.
+#
+# How much does the second term matter? For the first of the three tasks, from the joint
+# solution, with three steps:
+
+# %% tags=["hide-input"]
+#| label: fig-maml-angle
+#| caption: "The descent directions of one task's query loss after three inner steps (dotted), both drawn at the start where they are applied, eight times their length. First order points where the end of the path should go."
+#| alt: "A long elliptic valley, a start below it and a dotted path that runs up to the floor of the valley. Two arrows begin at the start. The first-order arrow points obliquely up and to the left, the arrow of the full gradient straight along the valley."
+descent = {}
+for name, first in (("first order", True), ("full gradient", False)):
+    joint.first_order = first
+    query_loss = meta_loss(joint, three[:1], squared_error)
+    (gradient,) = torch.autograd.grad(query_loss, joint.network.w)
+    descent[name] = -8 * gradient
+angle = figures_maml.plot_directions(hessian[0], optimum[0], path(joint)[:, 0], descent)
+
+# %%
+shrunk = descent["full gradient"].norm() / descent["first order"].norm()
+print(f"angle {angle:.0f} degrees, length {shrunk:.2f} of first order")
+
+# %% [markdown]
+# First order asks for a move across the valley as well. The full gradient knows that three
+# steps will shrink any such move to almost nothing. It asks only for what they cannot do.
+#
+# (sec-maml-closed)=
+# ## A closed form to check against
+#
+# Meta-gradients go wrong silently: a forgotten `create_graph`, a detached tensor, and
+# training still improves, a little worse than it could. So we want a case where the answer is
+# known. Take a linear model $f(x) = w^\top x$ and the mean squared error on $S$ support rows
+# $X$ with targets $y$. Then
+#
+# ```{math}
+# :label: eq-maml-linear
+# \nabla \loss^{\mathrm S}(w) = H w - b , \qquad
+# H = \tfrac{2}{S} X^\top X , \quad b = \tfrac{2}{S} X^\top y ,
+# ```
+#
+# with the same $H$ everywhere. Let $G$ and $c$ be
+# the same quantities of the query rows $Z$ and their targets $z$. Equation
+# [](#eq-maml-product) becomes
+#
+# ```{math}
+# :label: eq-maml-closed
+# \nabla_w\, \loss^{\mathrm Q}(w_K) = (I - \alpha H)^K (G w_K - c) , \qquad
+# w_{k+1} = (I - \alpha H)\, w_k + \alpha b .
+# ```
+
+# %%
+alpha, K = 0.3, 3
+X, Z = (
+    torch.randn(n, 2, generator=generator(seed + n), dtype=torch.float64)
+    for n in (6, 9)
+)
+y, z = X.sin().sum(-1, True), Z.cos().sum(-1, True)
+H, G = 2 / 6 * X.T @ X, 2 / 9 * Z.T @ Z
+factor, w = torch.eye(2) - alpha * H, torch.zeros(2, 1, dtype=torch.float64)
+for _ in range(K):
+    w = factor @ w + alpha * 2 / 6 * X.T @ y
+first = (G @ w - 2 / 9 * Z.T @ z).flatten()
+closed = matrix_power(factor, K) @ first
+print(f"closed form {closed[0]:.6f}, {closed[1]:.6f}")
+
+# %%
+learner = MAML(TwoWeights(), loss=squared_error, inner_steps=K, inner_rate=alpha)
+episode = Episode(X[None], y[None], Z[None], z[None])
+loss, w = partial(meta_loss, learner, episode, squared_error), learner.network.w
+(by_autograd,) = torch.autograd.grad(loss(), w)
+direction, at = torch.tensor([0.6, -0.8], dtype=torch.float64), []
+for sign in (1, -1):
+    w.data = sign * 0.01 * direction
+    at.append(loss().item())
+by_differences = (at[0] - at[1]) / 0.02
+print(f"autograd    {by_autograd[0]:.6f}, {by_autograd[1]:.6f}")
+assert (by_autograd - closed).abs().max() < 1e-10
+assert abs(by_differences - closed @ direction) < 1e-10
+
+
+# %% [markdown]
+# Three computations that share nothing agree to ten digits. (Central differences are exact
+# here because the loss is quadratic in $w$; in general their error is of the order $h^2$.)
+# And first order?
+
+# %%
+def degrees_between(one, other):
+    return torch.cosine_similarity(one, other, dim=0).arccos().rad2deg().item()
+
+
+times_as_long = first.norm() / closed.norm()
+print(f"first order {first[0]:.6f}, {first[1]:.6f}")
+print(
+    f"{degrees_between(first, closed):.0f} degrees off, {times_as_long:.1f} times as long"
+)
+assert (first - closed).norm() > 0.1
+
+
+# %% [markdown]
+# (sec-maml-rest)=
+# ## Where MAML comes to rest
+#
+# The closed form also says where the start in [](#fig-maml-fan) lies.
+#
+# :::{prf:proposition} What a start weighs
+# :label: thm-maml-rest
+# Let task $i$ have loss $\frac12 (w - w_i)^\top H_i (w - w_i)$ on support and query. Joint
+# training, first-order MAML and MAML with $K$ steps come to rest where
+#
+# $$
+# \sum_i H_i (I - \alpha H_i)^p\, (w - w_i) = 0
+# \qquad \text{with} \quad p = 0, \; K, \; 2K .
+# $$
+# :::
+#
+# :::{prf:proof}
+# A step multiplies the distance to the optimum by $I - \alpha H_i$, so $w_K - w_i =
+# (I - \alpha H_i)^K (w - w_i)$, and the query gradient there is $H_i$ times this. Its sum over
+# tasks is the first-order condition, $p = K$. The full gradient has $K$ more factors, by
+# Equation [](#eq-maml-closed). All of them commute. With no steps $p = 0$.
+# :::
+
+# %%
+def rest(p):
+    """The point of the proposition for the three tasks."""
+    weight = hessian @ matrix_power(torch.eye(2) - alpha * hessian, p)
+    right = (weight @ optimum[..., None]).sum(0)
+    return torch.linalg.solve(weight.sum(0), right).flatten()
+
+
+tolerance = by_profile(profile, smoke=3.0, book=1e-3, paper=1e-3)
+for p, learner in ((0, joint), (K, first_order), (2 * K, start)):
+    gap = (learner.network.w - rest(p)).abs().max().item()
+    print(f"p = {p}: training ended within {gap:.0e} of the formula")
+    assert gap < tolerance
+
+# %% [markdown]
+# So each task has its say in every direction, weighted by the curvature $\lambda$ there:
+# $\lambda$ in joint training, $\lambda (1 - \alpha\lambda)^{2K}$ in MAML.
+
+# %% tags=["hide-input"]
+#| label: fig-maml-weights
+#| caption: "How much a direction of curvature $\\lambda$ counts where each method comes to rest, for $\\alpha = 0.3$ and three steps. Ticks at the bottom: the curvatures of the three tasks."
+#| alt: "Three curves over curvature from 0 to 3. Joint training is the rising diagonal. First order and MAML rise with it near zero, turn and fall to nothing beyond curvature 1.5; MAML turns earlier and lower. Three ticks lie near 0.1 and three between 1.3 and 2.7."
+powers = {"joint training": 0, "first order": K, "MAML": 2 * K}
+figures_maml.plot_weights(alpha, powers, torch.linalg.eigvalsh(hessian).flatten())
+
+# %% [markdown]
+# Joint training listens to steep directions, because mistakes there cost most. MAML hardly
+# hears them, because the inner steps will correct them. It listens where curvature is small
+# enough to be slow and large enough to cost. That is the opposite preference.
+#
+# There is one case in which the average is right. If all $H_i$ were equal, they would drop out
+# of the sum, and every $p$ would give the mean of the $w_i$. What MAML makes use of is that
+# tasks are steep in different directions.
+#
+# Networks are not quadratic, and their Hessians change along the path. What remains true is
+# Equation [](#eq-maml-product).
+#
+# ## In labkit
+#
+# The inner loop is one function, for all members of the family:
+#
+# ```{literalinclude} ../labkit/learners/inner_loop.py
+# :start-at: def gradient_descent
+# :end-before: def _gradients
+# :label: lst-maml-inner
+# :caption: The inner loop, for T tasks at once.
+# :filename: labkit/learners/inner_loop.py
+# ```
+#
+# and `adapt` keeps the end of its path:
+#
+# ```{literalinclude} ../labkit/learners/maml.py
+# :start-at: def adapt(
+# :end-before: def path(
+# :label: lst-maml-adapt
+# :caption: MAML's Adapt. Whoever wants the whole way calls `path`.
+# :filename: labkit/learners/maml.py
+# ```
+#
+# The parameters carry an axis of tasks from the first step on; [](#sec-maml-ladder) says why
+# that is right and what it saves. Note the place of `second_order`: with it, the inner
+# gradients are themselves differentiable. That is all there is to the dashed ways in
+# [](#fig-maml-graph).
+
+# %% [markdown]
+# ## Waves, step by step
+#
+# Now a network that is not linear: the sine waves of [](#ch-objective), the two hidden layers
+# of 40 ReLU units and the settings of {cite:t}`finn2017maml`, section 5.1: one inner step,
+# $\alpha = 0.01$, ten points to adapt to, 25 waves for each meta-gradient. (Only the outer rate
+# is larger, and falls, to be done in half a minute.)
+
+# %%
+steps = by_profile(profile, smoke=30, book=7000, paper=70_000)
+
+
+maml = MAML(MLP(seed=seed), loss=squared_error, inner_steps=1, inner_rate=0.01).to(
+    device
+)
+options = {"tasks_per_step": 25, "learning_rate": 3e-3, "clip_norm": 10.0}
+options |= {"steps": steps, "schedule": cosine(steps), "seed": seed}
+meta_train(maml, Sinusoids(10, 10), loss=squared_error, **options)
+print(f"{steps * 25:,} waves, {sum(p.numel() for p in maml.parameters()):,} weights")
+
+# %% [markdown]
+# To watch it adapt, we give it two fresh waves. Of the second it sees only the right half.
+
+# %% tags=["hide-input"]
+#| label: fig-maml-waves
+#| caption: "The network before adaptation and after 1, 5 and 10 inner steps on five points, for two fresh waves. It was trained for a single step on ten points."
+#| alt: "Two panels with a sine wave and five points on it, on the right only at positive x. The curve before adaptation is a low wave unlike either. After one step it has nearly the height and position of the true wave, after ten steps it follows it closely, on the right panel also at negative x where there are no points, though less exactly."
+amplitude = torch.tensor([4.0, 3.0], device=device)
+phase = torch.tensor([0.5, 2.6], device=device)
+places = torch.tensor([[-4.2, -2.0, -0.4, 1.3, 3.9], [0.4, 1.3, 2.1, 3.2, 4.6]])
+places = places[..., None].to(device)
+figures_maml.plot_adaptation(maml, places, amplitude, phase, steps=(0, 1, 5, 10))
+
+# %% [markdown]
+# One step does most of the work, and it moves the whole curve: on the right the left half of
+# the wave arrives although no point lies there. Nine more steps, for which the start was
+# never trained, go on to improve it. How long does this last? We measure on 600 other waves.
+
+# %%
+counts = (0, 1, 2, 3, 5, 7, 10, 15, 20)
+few = partial(evaluate, score=squared_error, seed=seed + 1, tasks_per_batch=100)
+n_tasks = by_profile(profile, smoke=20, book=600, paper=600)
+errors = []
+for count in counts:
+    maml.inner_steps = count
+    errors.append(few(maml, Sinusoids(5, 50), n_tasks=n_tasks))
+    print(f"{count:2} steps: {errors[-1]}")
+assert profile == "smoke" or errors[-1].mean < errors[6].mean < errors[1].mean < 1
+
+# %% [markdown]
+# The error keeps falling for twenty times as many steps as the start was trained for. For five
+# points {cite:t}`finn2017maml` report 0.67, 0.38 and 0.35 after one, five and ten steps
+# (appendix C, Table 2), and 2.41, 2.23 and 2.19 for a pretrained network. Our short training
+# ends somewhat above theirs.
+
+# %% [markdown]
+# ## How much first order leaves out, in a network
+#
+# Equation [](#eq-maml-product) compares the two gradients exactly where no closed form exists.
+# We take the network before and after its training, 200 waves, double precision.
+
+# %%
+from copy import deepcopy
+
+from labkit import ladder
+
+source = Sinusoids(10, 10).sample(200, generator=generator(seed + 2))
+double = Episode(*(tensor.double() for tensor in vars(source).values()))
+
+
+def flat_gradient(learner, first_order):
+    learner.first_order = first_order
+    parts = ladder.meta_gradient_by_task_axis(learner, double).values()
+    return torch.cat([part.flatten() for part in parts])
+
+
+for name, network in (("untrained", MLP(seed=seed)), ("trained", maml.network)):
+    network = deepcopy(network).cpu().double()
+    for K in (1, 5, 10):
+        learner = MAML(network, loss=squared_error, inner_steps=K, inner_rate=0.01)
+        full, short = (flat_gradient(learner, first) for first in (False, True))
+        off, longer = degrees_between(full, short), short.norm() / full.norm()
+        print(f"{name:9} K = {K:2}: {off:2.0f} degrees, {longer:.1f} times as long")
+        assert off > 1
+
+# %% [markdown]
+# Before training, one step turns the gradient by a few degrees only, since $\alpha\lambda$ is
+# small in most directions. That is why first order often does nearly as well, and why a bug in
+# the second term is so hard to notice. Every further step is a further factor in Equation
+# [](#eq-maml-product), and ten of them turn it by half a right angle or more.
+#
+# After training the angle is large from the first step on. At the end of its training the full
+# gradients of the waves nearly cancel: that is what coming to rest means. The first-order ones
+# do not, because they would come to rest elsewhere. So first order costs little far from the
+# goal and sets the limit near it.
+#
+# (sec-maml-ladder)=
+# ## From a loop to an axis
+#
+# The meta-gradient is a mean over tasks, and tasks do not interact. There are four ways to
+# write that down, all in `labkit.ladder`. The first follows the paper's algorithm: for each
+# task, for each step. The second writes one task as a pure function and lets
+# `torch.func.vmap` run it on all tasks. The third is what [](#lst-maml-inner) does: every
+# weight gets a leading axis of tasks, `[T, ...]`, and the losses of all tasks are *added up*
+# before they are differentiated. Since the loss of task $t$ depends on row $t$ of the weights
+# alone, row $t$ of the gradient of the sum is the gradient of task $t$. The fourth hands the
+# third to `torch.compile`.
+#
+# ```{literalinclude} ../labkit/ladder.py
+# :start-at: def meta_gradient_by_task_axis
+# :end-before: _compiled =
+# :label: lst-maml-axis
+# :caption: The third rung. All of MAML is in `meta_loss`.
+# :filename: labkit/ladder.py
+# ```
+
+# %%
+from timeit import repeat
+
+learner = MAML(
+    MLP(seed=seed).double(), loss=squared_error, inner_steps=1, inner_rate=0.01
+)
+batch = double[:25]
+reference = ladder.meta_gradient_by_loop(learner, batch)
+milliseconds, runs = {}, by_profile(profile, smoke=3, book=20, paper=100)
+for name in ("by_loop", "by_vmap", "by_task_axis", "compiled"):
+    rung = getattr(ladder, f"meta_gradient_{name}")
+    try:
+        answer = rung(learner, batch)
+    except RuntimeError:
+        print(f"{name:12} needs a C++ compiler, and here is none")
+        continue
+    off = max((answer[key] - reference[key]).abs().max() for key in reference)
+    seconds = repeat(partial(rung, learner, batch), number=1, repeat=runs)
+    milliseconds[name] = 1e3 * min(seconds)
+    print(f"{name:12} {milliseconds[name]:5.1f} ms, off by {off:.0e}")
+    assert off < 1e-10
+assert profile == "smoke" or milliseconds["by_loop"] > 4 * milliseconds["by_task_axis"]
+
+# %% [markdown]
+# Four programs, one answer, to fifteen digits. The loop spends its time on tiny operations, each
+# of which costs more to start than to compute. `vmap` and the task axis start each operation
+# once for all tasks; the axis needs no tracing of transformations on top. The compiler fuses
+# what is left. It takes some seconds at the first call, and a C++ compiler.
+#
+# There is a trap on the second rung. Put batch normalisation into the network, once written out
+# and once as PyTorch's own operation, and compare `grad(vmap(grad))` with a loop:
+
+# %%
+for normalise in (ladder.written_batch_norm, ladder.torch_batch_norm):
+    error = ladder.second_order_error_of_vmap(normalise)
+    print(f"{normalise.__name__:19} relative error of the meta-gradient {error:.0e}")
+assert error > 1e-2
+
+
+# %% [markdown]
+# Both are the same function, and the inner gradients agree as well. Only the derivative
+# *of* the batched gradient of `F.batch_norm` is wrong, and nothing warns. The loss of such a
+# training goes down all the same. `labkit` therefore writes the task axis out, and tests every
+# rung against the first and against finite differences.
+#
+# ## Exercises
+#
+# :::{exercise} The mean or the sum
+# :label: ex-maml-sum
+# *Easy, 5 minutes.* Some libraries add up the support losses where we average them. Which
+# inner rate gives the same $\theta'$? What happens if such a learner, trained on ten points,
+# is tested on five?
+# :::
+#
+# ::::{solution} ex-maml-sum
+# :label: sol-maml-sum
+# :class: dropdown
+# The sum over $S$ points is $S$ times the mean, and so is its gradient: $\alpha / S$.
+#
+# :::{embed} #cell-maml-sum
+# :::
+#
+# On five points the summed gradient is about half as long, so every inner step is half of
+# what the start was trained for. With the mean it stays what it was. This is why
+# `labkit` makes you hand over the loss, and says what it divides by.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-maml-sum
+def total_error(prediction, target):
+    return (prediction - target).square().sum(dim=(1, 2))
+
+
+summed = MAML(learner.network, loss=total_error, inner_steps=1, inner_rate=0.001)
+pair = [one.adapt(batch.support_x, batch.support_y) for one in (learner, summed)]
+off = max((pair[0][key] - pair[1][key]).abs().max().item() for key in pair[0])
+print(f"mean at 0.01 and sum at 0.001: equal to {off:.0e}")
+assert off < 1e-12
+
+# %% [markdown]
+# :::{exercise} One start, two ways
+# :label: ex-maml-ways
+# *Medium, 10 minutes.* By [](#thm-maml-rest), with how many steps does *first-order* training
+# end at the start that full MAML finds for a single step? Check it on the three tasks.
+# Why is this no reason to prefer it?
+# :::
+#
+# ::::{solution} ex-maml-ways
+# :label: sol-maml-ways
+# :class: dropdown
+# The exponents must agree, $K = 2 \cdot 1$: two first-order steps.
+#
+# :::{embed} #cell-maml-ways
+# :::
+#
+# It takes a quadratic loss, and support and query with one Hessian. In general the factors of
+# Equation [](#eq-maml-product) differ from step to step and from support to query, and
+# first order comes to rest elsewhere.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-maml-ways
+ends = trained(inner_steps=2, first_order=True), trained(inner_steps=1)
+gap = (ends[0].network.w - ends[1].network.w).abs().max().item()
+print(f"the two starts differ by {gap:.0e}")
+assert gap < tolerance
+
+# %% [markdown]
+# :::{exercise} No graph of a graph
+# :label: ex-maml-hvp
+# *Medium, 20 minutes.* Compute the meta-gradient of one wave without ever differentiating
+# through a gradient step: Equation [](#eq-maml-gradient) needs $v = \nabla\loss^{\mathrm Q}(\theta')$
+# and one product $Hv$, which is the derivative of $\nabla \loss^{\mathrm S}$ in direction $v$
+# (`torch.func.jvp`).
+# :::
+#
+# ::::{solution} ex-maml-hvp
+# :label: sol-maml-hvp
+# :class: dropdown
+#
+# :::{embed} #cell-maml-hvp
+# :::
+#
+# Forward mode keeps no graph. For $K$ steps one stores the $K$ points of the path and
+# multiplies from the last to the first: memory then grows by one set of weights a step, and no
+# longer by one set of activations. The price is to compute every inner gradient twice.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-maml-hvp
+from torch.func import grad, jvp
+
+one, network = double[:1], learner.network
+theta = {name: p.detach() for name, p in network.named_parameters()}
+
+
+def loss_on(x, y):
+    return lambda p: squared_error(network(x, p), y).sum()
+
+
+slope = grad(loss_on(one.support_x, one.support_y))
+fast = {name: theta[name] - 0.01 * g for name, g in slope(theta).items()}
+v = grad(loss_on(one.query_x, one.query_y))(fast)
+_, Hv = jvp(slope, (theta,), (v,))
+expected = ladder.meta_gradient_by_task_axis(learner, one)
+off = max((v[n] - 0.01 * Hv[n] - expected[n]).abs().max().item() for n in v)
+print(f"off by {off:.0e}")
+assert off < 1e-10
+
+
+# %% [markdown]
+# :::{exercise} How fast may it go?
+# :label: ex-maml-rate
+# *Hard, 30 minutes.* Along a direction of curvature $\lambda$ a step multiplies the distance
+# by $1 - \alpha\lambda$. Which $\alpha$ are stable? Measure the largest curvature of the
+# support loss at the learned start by power iteration on $Hv$, for 20 waves, and test the
+# prediction by adapting with rates below and above it.
+# :::
+#
+# ::::{solution} ex-maml-rate
+# :label: sol-maml-rate
+# :class: dropdown
+# $|1 - \alpha\lambda| < 1$ means $\alpha\lambda < 2$, for the largest $\lambda$ first.
+#
+# :::{embed} #cell-maml-rate
+# :::
+#
+# Before training every wave is safe. MAML has raised the curvature until one step of $0.01$
+# goes all the way, and for some waves beyond the bound; along the path it falls again. So there
+# is no reserve. Count as lost a wave whose error after ten steps exceeds 4, about that of
+# predicting zero:
+#
+# :::{embed} #cell-maml-lost
+# :::
+#
+# A start is learned *for* a rate. Half of it is only slower; twice of it throws waves away that
+# adapted well before.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-maml-rate
+def largest_curvature(theta, task):
+    slope = grad(loss_on(task.support_x, task.support_y))
+    v, size = {name: torch.ones_like(p) for name, p in theta.items()}, 1.0
+    for _ in range(20):
+        _, v = jvp(slope, (theta,), ({n: part / size for n, part in v.items()},))
+        size = sum(part.square().sum() for part in v.values()).sqrt()
+    return size.item()
+
+
+for name, source in (("untrained", MLP(seed=seed)), ("learned", maml.network)):
+    theta = {n: p.detach().cpu().double() for n, p in source.named_parameters()}
+    sizes = [0.01 * largest_curvature(theta, task) for task in double[:20].chunks(1)]
+    print(f"{name:9} start: rate times curvature {min(sizes):.1f} to {max(sizes):.1f}")
+
+
+# %% tags=["remove-cell"]
+#| label: cell-maml-lost
+def lost(prediction, target):
+    return 1.0 - (squared_error(prediction, target) < 4).float()
+
+
+maml.inner_steps, lost_at = 10, partial(few, score=lost, n_tasks=n_tasks)
+for maml.inner_rate in (0.005, 0.01, 0.02, 0.03):
+    result = lost_at(maml, Sinusoids(5, 50))
+    print(f"rate {maml.inner_rate}: {result.percent()} of the waves lost")
+
+# %% [markdown]
+# ## Where to read on
+#
+# - {cite:t}`finn2017maml`: section 2 is the algorithm, section 5 the experiments repeated here,
+#   and appendix C the comparison with averages of solutions.
+# - {cite:t}`naik1992meta` learned initial weights and step sizes from related tasks, 25 years
+#   before.
+# - {cite:t}`collins2022landscape` prove for linear regression when MAML gains over joint
+#   training: when tasks differ in how fast descent solves them. [](#fig-maml-weights) is their
+#   intuition.
+# - {cite:t}`grant2018recasting` read the start as the mean of a prior, and a few steps as an
+#   approximate posterior mode.
+# - {cite:t}`rajeswaran2019meta` compute the meta-gradient of an inner loop run to its end,
+#   without going back through its steps.
+# - {cite:t}`li2017metasgd` learn the rates as well.
