@@ -60,16 +60,14 @@ def main() -> None:
             ("training", training, peer.training, options.episodes),
             ("loading", loading, peer.loading, LOADING_EPISODES),
         ):
-            comparison = compare(
+            comparisons += compare(
                 f"{what}, {options.way}-way {options.shot}-shot {options.query}-query",
                 ours(tasks, episodes, SEED),
-                theirs(tasks, episodes, SEED),
-                peer_name=name,
+                {name: theirs(tasks, episodes, SEED)},
                 episodes=episodes,
                 rounds=options.rounds,
             )
-            print(comparison)
-            comparisons.append(comparison)
+            print(comparisons[-1])
     for peer_name, reason in skipped.items():
         print(f"skipped {peer_name}: {reason}")
     if options.write:

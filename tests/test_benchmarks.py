@@ -4,11 +4,14 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from torch.func import functional_call
 
-from benchmarks import measure
+from benchmarks import maml, measure
 from benchmarks.protonet import loading, noise, training
 from labkit.tasks.characters import FewShot
 
@@ -33,34 +36,78 @@ def test_a_slow_round_slows_both_and_leaves_the_ratio(clock):
     def peer():
         clock[0] += 6 * pace[0]
 
-    found = measure.compare(
-        "work", ours, peer, peer_name="other", episodes=10, rounds=4
-    )
+    (found,) = measure.compare("work", ours, {"other": peer}, episodes=10, rounds=4)
     assert found.ratio == pytest.approx(3.0)
     assert found.ratio_range == pytest.approx((3.0, 3.0))
     assert found.ours == pytest.approx(10 / 2)
     assert found.peer == pytest.approx(10 / 6)
+    assert found.peer_wall == pytest.approx(10 / 6)
+    assert found.peer_name == "other"
 
 
-def test_both_contestants_of_ours_run():
+def test_contestants_of_ours_run():
     tasks = FewShot(noise(), way=3, shot=1, query=2)
     loading(tasks, 2, seed=0)()
     training(tasks, 2, seed=0)()
+    maml.training(replace(maml.WORKS[0], tasks=2, steps=2), torch.device("cpu"))()
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("easyfsl") is not None, reason="easyfsl is installed here"
+def by_hand(model, episode, loss, inner_steps, inner_rate, first_order=False):
+    """MAML of PyTorch's own layers, one task after the other."""
+    for task in episode.chunks(1):
+        fast = dict(model.named_parameters())
+        for _ in range(inner_steps):
+            inner = loss(
+                functional_call(model, fast, task.support_x[0]), task.support_y[0]
+            )
+            gradients = torch.autograd.grad(
+                inner, list(fast.values()), create_graph=not first_order
+            )
+            fast = {
+                name: value - inner_rate * gradient
+                for (name, value), gradient in zip(fast.items(), gradients, strict=True)
+            }
+        outer = loss(functional_call(model, fast, task.query_x[0]), task.query_y[0])
+        (outer / episode.n_tasks).backward()
+
+
+@pytest.mark.parametrize("work", [maml.WORKS[0], maml.WORKS[1]])
+def test_contestants_must_agree_on_the_meta_gradient(work):
+    work = replace(work, tasks=2)
+    maml.check(work, {"by hand": by_hand})
+    with pytest.raises(AssertionError, match="first order and labkit disagree"):
+        maml.check(work, {"first order": partial(by_hand, first_order=True)})
+
+
+def test_the_work_of_one_step_is_twelve_passes_through_the_network():
+    """Forward on the support, twice that backward, and double for the derivative of
+    these three (nine in all); three on the query. The first layer is spared those of
+    its input's gradient."""
+    work = maml.WORKS[0]
+    layers = [1 * 40, 40 * 40, 40 * 1]
+    passes = [4 + 2, 12, 12]
+    expected = sum(2 * 10 * size * n for size, n in zip(layers, passes, strict=True))
+    assert maml.flops_per_task(work) == expected
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "peer"), [("protonet", "easyfsl"), ("maml", "higher")]
 )
-def test_without_its_peers_it_says_which_it_skipped():
-    command = [sys.executable, "-m", "benchmarks.protonet"]
+def test_without_its_peers_it_says_which_it_skipped(benchmark, peer):
+    if importlib.util.find_spec(peer) is not None:
+        pytest.skip(f"{peer} is installed here")
+    only_none = ["--work", "none"] if benchmark == "maml" else []
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", *only_none]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "skipped easyfsl" in ran.stdout
+    assert f"skipped {peer}" in ran.stdout
     assert "benchmarks/README.md" in ran.stdout
 
 
 def test_a_record_holds_what_is_needed_to_repeat_it(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
-    found = measure.Comparison("work", 2.0, 1.0, "other 1.0", 2.0, (1.9, 2.1))
+    found = measure.Comparison(
+        "work", 2.0, 1.0, "other 1.0", 2.0, (1.9, 2.1), ours_wall=1.5, peer_wall=0.7
+    )
     path = measure.write(
         "protonet",
         [found],

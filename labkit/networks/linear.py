@@ -16,6 +16,5 @@ def linear(
     """x Wᵀ + b; with a task axis, W is [T, outputs, inputs] and x [T, ..., inputs]."""
     if weight.ndim == 2:
         return F.linear(x, weight, bias)
-    rows = x.reshape(x.shape[0], -1, x.shape[-1])
-    out = torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)
-    return out.reshape(*x.shape[:-1], weight.shape[-2])
+    out = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight.mT)
+    return out if x.ndim == 3 else out.unflatten(1, x.shape[1:-1])
