@@ -215,7 +215,7 @@ else:
 
 # %%
 #| label: fig-traps-batches
-#| caption: "The reader's weights, the same 25 queries of each task, asked in batches of different make, on 5-way 1-shot tasks between alphabets. Left, fresh glyphs; right, real characters of three held-out alphabets, Katakana, Sanskrit and Tagalog {cite:p}`lake2015concept`. Bars are 95% intervals over 150 tasks; dashed, guessing."
+#| caption: "The reader's weights, the same 25 queries of each task, asked in batches of different make, on 5-way 1-shot tasks between alphabets. Left, fresh glyphs; right, real characters of three held-out alphabets, Katakana, Sanskrit and Tagalog. Bars are 95% intervals over 150 tasks; dashed, guessing."
 #| alt: "Two panels of accuracy for four kinds of batch. Inductive dots stand at one height in each panel, at 82 and 67 per cent. Transductive dots lie a little higher for 25 queries at once and for one of each class, and fall to about half for five of one class and for one query alone."
 by_batch = {
     name: {make: judged(reader, tasks, asked=how) for make, how in companies.items()}
