@@ -19,8 +19,9 @@ def network(context=2 * S + 1, seed=0):
     return Transformer(width=WIDTH, layers=2, heads=4, context=context, seed=seed)
 
 
-def learner():
-    return InContext(network(), D, 1).double().eval()
+@pytest.fixture(params=[False, True], ids=["x once", "x repeated"])
+def one(request):
+    return InContext(network(), D, 1, repeat_x=request.param).double().eval()
 
 
 def episode():
@@ -123,9 +124,9 @@ def test_half_precision_changes_outputs_by_no_more_than_its_digits():
 # The learner
 
 
-def test_prediction_from_the_cache_is_that_of_the_whole_prompt():
+def test_prediction_from_the_cache_is_that_of_the_whole_prompt(one):
     """Query q after the prompt, as the last token of x_1 y_1 … x_S y_S x."""
-    one, e = learner(), episode()
+    e = episode()
     predicted = one.predict(one.adapt(e.support_x, e.support_y), e.query_x)
     prompt = one.prompt(e.support_x, e.support_y)
     for q in range(Q):
@@ -133,8 +134,8 @@ def test_prediction_from_the_cache_is_that_of_the_whole_prompt():
         close(predicted[:, q], one.answer(one.network(asked)[:, -1]))
 
 
-def test_adding_an_example_to_the_cache_is_reading_all_again():
-    one, e = learner(), episode()
+def test_adding_an_example_to_the_cache_is_reading_all_again(one):
+    e = episode()
     state = one.adapt(e.support_x[:, :4], e.support_y[:, :4])
     for i in (4, 5):
         new = e.support_x[:, i : i + 1], e.support_y[:, i : i + 1]
@@ -142,8 +143,8 @@ def test_adding_an_example_to_the_cache_is_reading_all_again():
     close(state, one.adapt(e.support_x, e.support_y))
 
 
-def test_one_pass_predicts_at_every_prefix_what_adapting_to_it_does():
-    one, e = learner(), episode()
+def test_one_pass_predicts_at_every_prefix_what_adapting_to_it_does(one):
+    e = episode()
     streamed = one.stream(e.support_x, e.support_y)
     for i in range(S):
         adapted = one.adapt(e.support_x[:, :i], e.support_y[:, :i])
@@ -167,8 +168,19 @@ def test_prefix_loss_is_the_mean_of_the_losses_of_all_prefixes():
     close(prefix_loss(one, e, squared_error), torch.stack(losses).mean())
 
 
-def test_adapting_changes_no_weight_and_queries_do_not_see_each_other():
-    one, e = learner(), episode()
+def test_the_token_of_a_target_carries_its_x_if_asked():
+    e = episode()
+    once, again = (
+        InContext(network(), D, 1, repeat_x=repeat).double() for repeat in (False, True)
+    )
+    support = e.support_x, e.support_y
+    difference = again.prompt(*support) - once.prompt(*support)
+    close(difference[:, 0::2], torch.zeros_like(difference[:, 0::2]))
+    close(difference[:, 1::2], once.embed_x(e.support_x))
+
+
+def test_adapting_changes_no_weight_and_queries_do_not_see_each_other(one):
+    e = episode()
     before = {name: value.clone() for name, value in one.state_dict().items()}
     adapted = one.adapt(e.support_x, e.support_y)
     together = one.predict(adapted, e.query_x)

@@ -43,7 +43,7 @@ class InContextRegression(Experiment):
     width: int
     layers: int
     heads: int = 4
-    noise: float = 0.5
+    noise: float = 1.0
     pool: int = 0
     draw: int = 0
     tasks_per_step: int = 64
@@ -57,7 +57,7 @@ class InContextRegression(Experiment):
             context=2 * (self.shot + 1),
             seed=self.draw,
         )
-        return InContext(network, self.dimension, 1, seed=self.draw)
+        return InContext(network, self.dimension, 1, repeat_x=True, seed=self.draw)
 
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
@@ -120,7 +120,7 @@ def of_pool(size: int, draw: int) -> str:
 
 EXPERIMENTS = {
     "linear-regression": InContextRegression(
-        dimension=5, shot=12, width=64, layers=3, steps=5500
+        dimension=5, shot=12, width=64, layers=3, steps=4500
     ),
     **{
         of_pool(size, draw): InContextRegression(
@@ -129,7 +129,7 @@ EXPERIMENTS = {
             noise=0.25,
             width=32,
             layers=3,
-            steps=2000,
+            steps=1200,
             learning_rate=4e-3,
             pool=size,
             draw=draw,

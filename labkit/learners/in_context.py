@@ -31,16 +31,24 @@ class InContext(Learner):
     """Predict the target of a query from the examples before it in the prompt.
 
     inputs, outputs: the lengths of the vectors x and y.
+    repeat_x: let the token of a y carry its x as well. Otherwise the layers have to
+        find out first which x a y belongs to, and training takes several times longer.
 
     Raises:
         ValueError: a prompt longer than the network's context, 2 S + 1 tokens.
     """
 
     def __init__(
-        self, network: Transformer, inputs: int, outputs: int, *, seed: int = 0
+        self,
+        network: Transformer,
+        inputs: int,
+        outputs: int,
+        *,
+        repeat_x: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.repeat_x = network, repeat_x
         self.embed_x = unset_linear(inputs, network.width)
         self.embed_y = unset_linear(outputs, network.width)
         self.answer = unset_linear(network.width, outputs)
@@ -73,7 +81,10 @@ class InContext(Learner):
         self, x: Float[Tensor, "T S ..."], y: Float[Tensor, "T S C"]
     ) -> Float[Tensor, "T SS width"]:
         """The tokens x_1, y_1, …, x_S, y_S."""
-        return torch.stack([self.embed_x(x), self.embed_y(y)], dim=2).flatten(1, 2)
+        questions, answers = self.embed_x(x), self.embed_y(y)
+        if self.repeat_x:
+            answers = answers + questions
+        return torch.stack([questions, answers], dim=2).flatten(1, 2)
 
 
 def prefix_loss(learner: InContext, episode: Episode, loss: Score) -> Float[Tensor, ""]:
