@@ -230,29 +230,26 @@ def plot_adaptation(
 
 def plot_extrapolation(
     errors: Mapping[str, Mapping[int, Evaluation | Figure]],
+    published: Mapping[str, Mapping[int, float]],
     references: Mapping[str, float],
 ) -> None:
-    """Mean squared error against the number of inner steps, a line for each learner,
-    with 95% intervals, and their published values, where figures have them, as hollow
-    marks. Dashed, the references."""
+    """Mean squared error against the number of inner steps.
+
+    errors: of each method after each number of steps, a line with 95% intervals.
+    published: of some of the methods, hollow marks in the colour of their line.
+    references: heights to compare with, dashed.
+    """
     _, axes = plt.subplots(figsize=(7.2, 4.2))
-    for (name, by_steps), line, colour in zip(
-        errors.items(), LINES, COLOURS, strict=False
-    ):
-        shown: Any = {"label": name, "ls": line, "color": colour, "marker": "o"}
+    colours = dict(zip(errors, COLOURS, strict=False))
+    for (name, by_steps), line in zip(errors.items(), LINES, strict=False):
+        shown: Any = {"label": name, "ls": line, "color": colours[name], "marker": "o"}
         means = [error.mean for error in by_steps.values()]
         intervals = [error.ci95 for error in by_steps.values()]
         axes.errorbar(list(by_steps), means, yerr=intervals, capsize=3, **shown)
-        published = {
-            steps: figure.published.value
-            for steps, figure in by_steps.items()
-            if isinstance(figure, Figure) and figure.published
-        }
-        if published:
-            hollow: Any = {"mfc": "none", "ms": 10, "mew": 2, "ls": "none"}
-            label = f"{name}, published"
-            x, y = list(published), list(published.values())
-            axes.plot(x, y, "D", c=colour, label=label, **hollow)
+    for name, by_count in published.items():
+        hollow: Any = {"color": colours[name], "mfc": "none", "ms": 10, "mew": 2}
+        x, y = list(by_count), list(by_count.values())
+        axes.plot(x, y, "D", ls="none", label=f"{name}, published", **hollow)
     for name, height in references.items():
         axes.axhline(height, color=INK, ls="--", lw=1.2)
         axes.text(20, height + 0.06, f"{name}, {height:.3g}", ha="right")

@@ -9,7 +9,7 @@ from labkit.evaluation import Evaluation
 from labkit.learners.maml import MAML
 from labkit.networks.mlp import MLP
 from labkit.objective import squared_error
-from labkit.records import Figure, Published
+from labkit.records import Figure
 
 HESSIAN = torch.tensor([[[2.0, 0.0], [0.0, 0.1]], [[0.1, 0.0], [0.0, 2.0]]])
 OPTIMUM = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -101,16 +101,21 @@ def test_adaptation_is_drawn_for_each_number_of_steps_and_the_learner_left_alone
     assert learner.inner_steps == 3
 
 
-def test_extrapolation_shows_the_published_beside_the_recorded():
+def test_extrapolation_shows_the_published_beside_the_measured():
     protocol = {"n_tasks": 600, "seed": 0, "normalisation": "inductive"}
     ours = {k: Evaluation(1.0 / (1 + k), 0.1, **protocol) for k in (0, 1, 10)}
-    recorded = {
-        1: Figure("a", 0.5, 0.1, **protocol, published=Published(0.67, "a paper")),
-        2: Figure("b", 0.4, 0.1, **protocol),
-    }
-    figures_maml.plot_extrapolation({"ours": ours, "stored": recorded}, {"fixed": 3.0})
+    stored = {2: Figure("two steps", 0.4, 0.1, **protocol)}
+    figures_maml.plot_extrapolation(
+        {"ours": ours, "stored": stored}, {"ours": {1: 0.67}}, {"fixed": 3.0}
+    )
     (axes,) = panels()
-    assert line(axes, "stored, published") == [[1.0, 0.67]]
+    means, _, _ = axes.containers[0]
+    assert means.get_xydata().tolist() == [
+        [0, 1],
+        [1, 0.5],
+        [10, pytest.approx(1 / 11)],
+    ]
+    assert line(axes, "ours, published") == [[1.0, 0.67]]
     assert axes.texts[0].get_text() == "fixed, 3"
 
 
