@@ -584,7 +584,7 @@ assert memory["second order"][-1] > 3 * memory["first order"][-1]
 
 # %% [markdown]
 # In second order every inner step adds the same amount, in time and in memory, for the backward
-# pass has to go back through all of them. First order needs time for its steps, a third or less
+# pass has to go back through all of them. First order needs time for its steps, about a third
 # of that, and throws each away when it is done. ANIL passes the body once, and its steps are
 # those of a small linear layer: nearly free, second order and all.
 #
@@ -608,7 +608,7 @@ assert memory["second order"][-1] > 3 * memory["first order"][-1]
 # :::{embed} #cell-traps-detect
 # :::
 #
-# This belongs into every test suite of few-shot code, ours included.
+# This belongs in every test suite of few-shot code; ours has it.
 # ::::
 
 # %% tags=["remove-cell"]
