@@ -168,6 +168,7 @@ def test_a_cell_that_draws_a_figure(cells: BeautifulSoup, book: Path) -> None:
     assert picture["alt"] == "One pixel: black"
     assert (book / str(picture["src"])).is_file()
     assert "Figure\xa01" in one(figure, "figcaption").text
+    assert one(figure, "a.citation")["href"] == "#cite-thrun1998learning"
     assert not figure.select("pre")
 
 

@@ -42,7 +42,8 @@ def notebook() -> dict:
             cell("long()", prints("line\n" * 30)),
             cell("plain = 1", prints("\x1b[31mred\x1b[0m <ink>\n")),
             cell(
-                "#| label: fig-cell\n#| caption: A pixel, $x$.\n"
+                "#| label: fig-cell\n"
+                "#| caption: A pixel, $x$ {cite:p}`thrun1998learning`.\n"
                 '#| alt: "One pixel: black"\ndraw()',
                 shows(image_png=PNG, text_plain="<Figure>"),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup, escape
 
 from theme.content import Node, Site, words
+from theme.errors import BookError
 from theme.html import element, joined
 from theme.nodes import Page, handles, plain
 
@@ -181,6 +182,14 @@ def cite(page: Page, node: Node) -> Markup:
 def cite_group(page: Page, node: Node) -> Markup:
     cites = joined((page.render(child) for child in node["children"]), "; ")
     return cites if node.get("kind") == "narrative" else Markup("({})").format(cites)
+
+
+@handles("mystRole")
+def role(page: Page, node: Node) -> Markup:
+    """In the caption of a cell, mystmd leaves a role around what it made of it."""
+    if not node.get("children"):
+        raise BookError(f'There is no role "{node["name"]}" that mystmd knows.')
+    return page.children(node)
 
 
 @handles("bibliography")
