@@ -270,6 +270,7 @@ assert max(moved["CNP"], moved["ANP"]) < 1e-12 < 1e-4 < moved["SNAIL"]
 
 
 # %% [markdown]
+# (This SNAIL is untrained; [](#ex-sets-orders) takes a trained one.)
 # What the first two have by construction, SNAIL must learn: 20 examples have $20! \approx 2
 # \cdot 10^{18}$ orders, all of them the same task. Where order carries meaning, as in a
 # sentence or in the stream of [](#ch-memory), it is the other way round.
@@ -376,7 +377,7 @@ assert profile == "smoke" or bounded["exact"] < results["exact"][0][:, 0].mean()
 
 # %%
 #| label: fig-sets-bands
-#| caption: "The same nine points, read by four learners. None of their weights changed. Thin grey line, the function; band, where 95% of the values are predicted to lie."
+#| caption: "The same nine points, read by four learners. None of their weights changed. Dotted line, the function; band, where 95% of the values are predicted to lie."
 #| alt: "Four panels with the same nine dots on a curve. CNP has a wide band whose middle misses many dots. ANP goes through the dots with a band that never gets thin and widens in the gaps. Sharp ANP and exact have bands that close at the dots and open in the gaps, nearly alike."
 clumps = [[-1.8], [-1.6], [-1.25], [-1.0], [-0.7], [0.1], [1.2], [1.35], [1.7]]
 at = torch.cat([torch.tensor([clumps], device=device), line], dim=1)
@@ -611,8 +612,8 @@ print("others:", ", ".join(f"{score:.3f}" for score in scores[1:]))
 # :::{embed} #cell-sets-twice
 # :::
 #
-# A transformer has the same blind spot unless something else in its input tells it how much it
-# has read.
+# SNAIL, for which the copies are a longer sequence, takes them for news and becomes far too sure.
+# A transformer without positions has the blind spot of the ANP.
 # ::::
 
 # %% tags=["remove-cell"]
