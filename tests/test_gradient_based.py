@@ -72,4 +72,4 @@ def test_a_member_of_the_family_is_better_than_published_after_1_5_and_10_steps(
             for k, published in ((1, 0.67), (5, 0.38), (10, 0.35))
         )
     ]
-    assert "meta-sgd-sinusoids" in best
+    assert {"maml-sinusoids", "meta-sgd-sinusoids"} <= set(best)

@@ -117,7 +117,9 @@ EXPERIMENTS = {
     "anil-sinusoids": _adapting(
         method="ANIL", steps=10_000, inner_steps=5, inner_rate=0.05
     ),
-    "reptile-sinusoids": _adapting(steps=10_000, inner_steps=5, objective="reptile"),
+    "reptile-sinusoids": _adapting(
+        steps=10_000, inner_steps=10, inner_rate=0.01, objective="reptile"
+    ),
     "meta-sgd-sinusoids": _adapting(
         method="MetaSGD",
         steps=5_000,
@@ -126,8 +128,5 @@ EXPERIMENTS = {
         inner_clip_norm=30.0,
         objective="query loss of every step",
         learning_rate=1e-3,
-    ),
-    "maml-multi-step-sinusoids": _adapting(
-        steps=10_000, inner_steps=5, objective="query loss of every step"
     ),
 }
