@@ -462,7 +462,7 @@ assert profile == "smoke" or recall["CNP"][1] > 3 * recall["ANP"][1]
 # %%
 #| label: fig-sets-shots
 #| caption: "Log-likelihood against the number of examples read; bars are 95% intervals over tasks."
-#| alt: "Four rising curves over 3 to 46 examples. The exact answer rises most, the sharp ANP and SNAIL follow below, the CNP flattens early."
+#| alt: "Five curves over 3 to 46 examples. The exact answer rises most; below it follow the sharp ANP, the ANP, SNAIL and, flat from 24 examples on, the CNP."
 sizes = (3, 6, 12, 24, 46)
 by_size = [examine(stored, GaussianProcesses(support=(n, n)), few) for n in sizes]
 _, axes = plt.subplots(figsize=(6.5, 3.4))
@@ -476,8 +476,8 @@ _ = axes.legend(loc="upper left", fontsize="small")
 
 # %% [markdown]
 # With three points there is little to know, and all do poorly. With more, the curves part: the
-# mean stops gaining at about a dozen, whereas whoever keeps the examples goes on learning from
-# them. The price is next.
+# mean stops gaining after one or two dozen, whereas whoever keeps the examples goes on learning
+# from them. The price is next.
 #
 # ## What one more example costs
 #
