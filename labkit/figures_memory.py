@@ -87,15 +87,17 @@ def plot_memory(
 ) -> Figure:
     """The slots of a memory through the first task of an episode, and the accuracy.
 
-    writes, reads: the weights of all heads at each step, added up; as many steps as
-    are to be shown.
+    writes, reads: the weights of all heads at each step, added up; as many steps and
+        slots as are to be shown. A slot is named after the drawing of the step at which
+        most was first written to it.
     """
     steps, slots = writes.shape
     classes = episode.support_y.shape[-1]
     labels = episode.support_y[0].argmax(-1).tolist()
     answers = logits[0].argmax(-1).tolist()
-    figure = plt.figure(figsize=(11, 6.2))
-    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1.15), height_ratios=(0.5, 2, 2))
+    named = [ascii_uppercase[labels[t]] for t in writes.argmax(0).tolist()]
+    figure = plt.figure(figsize=(11, 7))
+    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.4, 2, 2))
     strip = figure.add_subplot(grid[0, 0])
     for t, drawing in enumerate(episode.support_x[0, :steps, 0].detach().cpu()):
         draw(strip, drawing, t, answers[t] == labels[t])
@@ -116,8 +118,9 @@ def plot_memory(
         panel.grid(False)
         panel.set(ylabel=f"slot {name}", xlim=(-0.5, steps - 0.5))
         panel.set_xticks(range(0, steps, 5), [str(t + 1) for t in range(0, steps, 5)])
+        panel.set_yticks(range(slots), named, fontsize="xx-small")
     panel.set_xlabel("step of the stream")
-    right = figure.add_subplot(grid[:, 1])
+    right = figure.add_subplot(grid[1:, 1])
     plot_by_presentation(right, curves, ceiling=ceiling, chance=1 / classes)
     right.legend(loc="lower right", fontsize="small")
     return figure
