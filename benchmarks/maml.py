@@ -88,15 +88,36 @@ class Work:
 
 
 WORKS = [
-    Work("sinusoids 10-shot, 25 tasks, 1 step", 25, 10, 1, 0.01, steps=50),
-    Work("characters 5-way 1-shot 1-query, 32 tasks, 1 step", 32, 1, 1, 0.4),
-    Work("characters 5-way 1-shot 1-query, 32 tasks, 5 steps", 32, 1, 5, 0.4),
+    Work(
+        "sinusoids 10-shot, 25 tasks, 1 step",
+        tasks=25,
+        query=10,
+        inner_steps=1,
+        inner_rate=0.01,
+        steps=50,
+    ),
+    Work(
+        "characters 5-way 1-shot 1-query, 32 tasks, 1 step",
+        tasks=32,
+        query=1,
+        inner_steps=1,
+        inner_rate=0.4,
+        tasks_per_chunk=16,
+    ),
+    Work(
+        "characters 5-way 1-shot 1-query, 32 tasks, 5 steps",
+        tasks=32,
+        query=1,
+        inner_steps=5,
+        inner_rate=0.4,
+        tasks_per_chunk=16,
+    ),
     Work(
         "characters 5-way 1-shot 15-query, 4 tasks, 1 step",
-        4,
-        15,
-        1,
-        0.4,
+        tasks=4,
+        query=15,
+        inner_steps=1,
+        inner_rate=0.4,
         tasks_per_chunk=2,
     ),
 ]

@@ -28,10 +28,13 @@ def to_the_second_derivative(function, *inputs):
     return [out, *first, *torch.autograd.grad(change, inputs)]
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize(
+    ("groups", "inputs"),
+    [(1, 2), (3, 2), pytest.param(2, B * H * W + 1, id="few pixels")],
+)
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-def test_convolve_is_conv2d(groups, memory):
-    x, weight = arguments(groups)
+def test_convolve_is_conv2d(groups, inputs, memory):
+    x, weight = arguments(groups, inputs)
 
     def plain(x, weight):
         return F.conv2d(x, weight, padding=1, groups=groups)

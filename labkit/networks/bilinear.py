@@ -29,7 +29,16 @@ def convolve(
         I(g, w)                       C(·, w)  by g  and  W(·, g)  by w
         W(x, g)                       I(g, ·)  by x  and  C(x, ·)  by g
     """
-    return _Convolution.apply(x, weight, groups)
+    if groups == 1:
+        return F.conv2d(x, weight, padding=1)  # which PyTorch differentiates well
+    if x[:, 0].numel() >= weight.shape[1]:
+        return _Convolution.apply(x, weight, groups)
+    # Fewer pixels than channels: the kernels spend most of the time on reordering the
+    # weights, and the product of the patches takes half as long.
+    B, _, H, W = x.shape
+    product = patches(x, groups) @ as_columns(weight, groups)
+    rows = product.unflatten(1, (B, H, W)).permute(1, 2, 3, 0, 4).flatten(3)
+    return rows.permute(0, 3, 1, 2)
 
 
 class _Convolution(torch.autograd.Function):
@@ -129,15 +138,24 @@ class _Patches(torch.autograd.Function):
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
         image, row, column, channel = padded.stride()
         channels = x.shape[1] // groups
-        windows = padded.as_strided(
-            (groups, B, H, W, 3, 3, channels),
-            (channels * channel, image, row, column, row, column, channel),
-        )
-        return windows.reshape(groups, B * H * W, 9 * channels)
+        pixels = (B, H, W), (image, row, column)
+        window = (3, 3, channels), (row, column, channel)
+        group = (groups,), (channels * channel,)
+        if channels > 1 or groups == 1:
+            return _copy(padded, group, pixels, window).view(groups, -1, 9 * channels)
+        # A row of pixels is copied faster than nine single numbers, if the product with
+        # the weights is slower for it: that pays for small products.
+        return _copy(padded, group, window, pixels).view(groups, 9, -1).mT
 
     @staticmethod
     def backward(ctx: Any, u: Tensor) -> tuple[Tensor, None]:
         return _PatchesTranspose.apply(u, ctx.shape, ctx.groups), None
+
+
+def _copy(x: Tensor, *axes: tuple[tuple[int, ...], tuple[int, ...]]) -> Tensor:
+    """A view of x by axes of (sizes, strides), copied to memory in that order."""
+    sizes, strides = (sum(parts, ()) for parts in zip(*axes, strict=True))
+    return x.as_strided(sizes, strides).contiguous()
 
 
 class _PatchesTranspose(torch.autograd.Function):
@@ -147,7 +165,7 @@ class _PatchesTranspose(torch.autograd.Function):
     def forward(ctx: Any, u: Tensor, shape: torch.Size, groups: int) -> Tensor:
         ctx.groups = groups
         B, channels, H, W = shape
-        windows = u.view(groups, B, H, W, 3, 3, -1).permute(4, 5, 1, 2, 3, 0, 6)
+        windows = u.reshape(groups, B, H, W, 3, 3, -1).permute(4, 5, 1, 2, 3, 0, 6)
         padded = u.new_zeros(B, H + 2, W + 2, groups, channels // groups)
         for row in range(3):
             for column in range(3):

@@ -66,7 +66,7 @@ def conv_block(
         x, mean, var = _PoolAndMoments.apply(convolve(x, weight, groups))
     gain = scale * sign * (var + EPSILON).rsqrt()
     offset = shift - gain * mean
-    x = torch.addcmul(offset[:, None, None], x, gain[:, None, None]).relu_()
+    x = (x * gain[:, None, None]).add_(offset[:, None, None]).relu_()
     return x, (mean * sign, var)
 
 
