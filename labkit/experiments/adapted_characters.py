@@ -131,7 +131,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "maml-glyphs-1shot": _adapting(1),
     "maml-glyphs-1shot-transductive": _adapting(1, normalisation="transductive"),
     "fomaml-glyphs-1shot": _adapting(1, first_order=True),
-    "anil-glyphs-1shot": _adapting(1, method="ANIL"),
+    "anil-glyphs-1shot": _adapting(1, method="ANIL", inner_steps=5, judged_steps=5),
     "maml-glyphs-5shot": _adapting(5),
     "protonet-conv4-glyphs-1shot": _prototypical(1),
     "protonet-conv4-glyphs-5shot": _prototypical(5),
