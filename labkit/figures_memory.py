@@ -97,7 +97,7 @@ def plot_memory(
     answers = logits[0].argmax(-1).tolist()
     named = [ascii_uppercase[labels[t]] for t in writes.argmax(0).tolist()]
     figure = plt.figure(figsize=(11, 7))
-    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.4, 2, 2))
+    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.6, 2, 2))
     strip = figure.add_subplot(grid[0, 0])
     for t, drawing in enumerate(episode.support_x[0, :steps, 0].detach().cpu()):
         draw(strip, drawing, t, answers[t] == labels[t])
