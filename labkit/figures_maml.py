@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, FancyArrowPatch
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from labkit import figures
@@ -254,6 +255,7 @@ def plot_extrapolation(
         axes.axhline(height, color=INK, ls="--", lw=1.2)
         axes.text(20, height + 0.06, f"{name}, {height:.3g}", ha="right")
     axes.set(xlabel="inner steps", ylabel="mean squared error")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small", loc="center right")
 
 
