@@ -306,8 +306,8 @@ if profile != "smoke":
 # Such a network takes longer to train than a reader can wait. One comes with the book, beside an
 # LSTM that was trained for longer than ours: `python -m labkit train mann-stream` and
 # `lstm-stream` train them on glyphs and on the 136 real characters of five Omniglot alphabets,
-# with rotations. This MANN has one head, and was trained on streams of 25 steps; it is judged on
-# streams of 50.
+# with rotations. This MANN has one head. It was trained for 2,000 steps on streams of five
+# presentations, and then for 1,500 on streams of ten.
 
 # %%
 notebook = records.load_weights(MANN(Flat(features=64), 5, heads=1), "mann-stream")
@@ -384,7 +384,7 @@ assert profile == "smoke" or selected > alike.mean() + 0.05
 # same class get 34% of the weight, where an even hand would give them 19%. But little depends on
 # it. Without the matrix the network still answers 67% rightly, in place of 73%; without the
 # controller's state, 31%. The controller is an LSTM, and what an LSTM can do alone we saw above.
-# Descent found that way first, and began to use the matrix late.
+# It has little need of another.
 #
 # The lesson reaches beyond this network. *That a part could hold the memory does not mean that it
 # does.* A name in a diagram is a hypothesis about the trained weights, and wiping is a test of it.
@@ -432,8 +432,9 @@ assert profile == "smoke" or abs(curves["LSTM"][1].mean - second) < 0.06
 #
 # Our MANN is far below the published one, and below our LSTM. It had 3,500 steps, the LSTM
 # 10,000, for a step of MANN costs several times that of an LSTM; one head, not four; and it makes
-# little use of its matrix. So these rows say what a short training reaches. They say nothing
-# against the method.
+# little use of its matrix. So these rows say what a short training reaches, and nothing against
+# the method. The published setting, pixels and four heads, is `mann-stream-pixels`: meant for a
+# GPU, and not run for this book.
 #
 # ## What breaks it: more to remember
 #
@@ -473,8 +474,8 @@ axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 # %% [markdown]
 # Both fall, and most from five to ten, long before anything is full in the sense of bytes. A part
-# of it is habit: in training no two characters ever shared a label. The rest is that a state of
-# fixed size must share itself out, so that each further pair disturbs those already there. A
+# of it may be habit: in training no two characters ever shared a label. But a state of fixed
+# size must also share itself out, and each further pair can disturb those already there. A
 # matching network, which keeps every example, has no such limit, and pays with a state that
 # grows: the trade of the next chapter.
 #
