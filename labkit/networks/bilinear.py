@@ -32,6 +32,7 @@ def convolve(
     if groups == 1:
         return F.conv2d(x, weight, padding=1)  # which PyTorch differentiates well
     if x[:, 0].numel() >= weight.shape[1]:
+        weight = weight.contiguous(memory_format=torch.channels_last)  # like x: faster
         return _Convolution.apply(x, weight, groups)
     # Fewer pixels than channels: the kernels spend most of the time on reordering the
     # weights, and the product of the patches takes half as long.
