@@ -107,7 +107,7 @@ def plot_memory(
     for row, (name, weights) in enumerate({"written": writes, "read": reads}.items()):
         panel = figure.add_subplot(grid[row + 1, 0])
         panel.imshow(
-            weights.detach().cpu().T,
+            weights.detach().cpu().T.numpy(),
             cmap=WEIGHT,
             vmin=0,
             vmax=1,
@@ -129,7 +129,7 @@ def plot_memory(
 def draw(axes: Axes, drawing: Float[Tensor, "H W"], t: int, right: bool) -> None:
     """The drawing of step t at x = t, framed by whether it was answered rightly."""
     box = (t - 0.45, t + 0.45, -0.45, 0.45)
-    axes.imshow(drawing, cmap=PAPER, vmin=0, vmax=1, extent=box)
+    axes.imshow(drawing.numpy(), cmap=PAPER, vmin=0, vmax=1, extent=box)
     colour = COLOURS["green" if right else "orange"]
     axes.add_patch(
         Rectangle((t - 0.45, -0.45), 0.9, 0.9, fill=False, ec=colour, lw=1.8)
