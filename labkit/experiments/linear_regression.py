@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from labkit import records
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments.experiment import Experiment
@@ -34,6 +35,7 @@ class InContextRegression(Experiment):
 
     pool: how many tasks there are to train on; 0 for new ones at every step.
     draw: which pool, and which initial weights.
+    start: the experiment whose weights it starts from, or "" for fresh ones.
     """
 
     unit: ClassVar[str] = "squared error"
@@ -48,6 +50,7 @@ class InContextRegression(Experiment):
     draw: int = 0
     tasks_per_step: int = 64
     learning_rate: float = 3e-3
+    start: str = ""
 
     def learner(self) -> InContext:
         network = Transformer(
@@ -62,6 +65,8 @@ class InContextRegression(Experiment):
     def train(
         self, learner: Learner, *, steps: int, seed: int, **keywords: Any
     ) -> History:
+        if self.start:
+            records.load_weights(learner, self.start)
         return meta_train(
             learner,
             self.seen(self.shot) if self.pool else self.new(self.shot),
@@ -121,6 +126,16 @@ def of_pool(size: int, draw: int) -> str:
 EXPERIMENTS = {
     "linear-regression": InContextRegression(
         dimension=5, shot=12, width=64, layers=3, steps=4500
+    ),
+    "linear-regression-longer": InContextRegression(
+        dimension=5,
+        shot=12,
+        width=64,
+        layers=3,
+        steps=1500,
+        tasks_per_step=128,
+        learning_rate=1e-3,
+        start="linear-regression",
     ),
     **{
         of_pool(size, draw): InContextRegression(
