@@ -804,7 +804,7 @@ assert off < 1e-10
 # :::{embed} #cell-maml-lost
 # :::
 #
-# A start is learned *for* a rate. Half of it is only slower; twice of it throws waves away that
+# A start is learned *for* a rate. Half of it loses no wave; twice of it throws away waves that
 # adapted well before. [](#sec-traps-unstable) has cures.
 # ::::
 
