@@ -59,8 +59,8 @@ device = choose(device)
 # A task is a vector $w$ of five numbers, drawn from $\mathcal N(0, I)$. Its examples are
 # points $x$, drawn the same way, with $y = w^\top x + \varepsilon$ and noise of standard
 # deviation $\sigma = 1$. The network comes with the book, trained for some minutes by
-# `python -m labkit train linear-regression`. At every step it saw tasks that it had never
-# seen before, and would never see again.
+# `python -m labkit train linear-regression linear-regression-longer`. At every step it
+# saw tasks that it had never seen before, and would never see again.
 
 # %%
 experiment = find("linear-regression-longer")
@@ -156,7 +156,7 @@ for k in (0, 5, 10, 12):
 assert profile == "smoke" or ratios[10] < 1.1
 
 # %% [markdown]
-# Within a tenth of the least possible, from a network that was trained for minutes. The
+# About a tenth above the least possible, from a network that was trained for minutes. The
 # gap grows with the prompt: with more examples there is more to gain from exact
 # arithmetic, and three layers do it only nearly. More training closes it further; the
 # next section says why it can only go one way.
