@@ -8,6 +8,7 @@ in double precision. The inputs are noise, which takes as long as any other.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,6 +180,7 @@ def main() -> None:
             versions=versions,
             skipped=skipped,
             device=device_name(device),
+            environment={k: v for k, v in os.environ.items() if k.startswith("MALLOC")},
             matrix_product_gflops=peak / 1e9,
             fraction_of_matrix_product=fractions,
         )
