@@ -313,10 +313,9 @@ def test_a_checkpoint_still_gives_its_recorded_errors(name):
     assert again.mean == pytest.approx(figure.mean, rel=1e-3)
 
 
-@pytest.mark.skipif("linear-regression" not in TRAINED, reason="not trained yet")
 def test_the_transformer_is_within_a_tenth_of_bayes_at_twice_the_dimension():
-    experiment = find("linear-regression")
-    learner = records.load_weights(experiment.learner(), "linear-regression")
+    experiment = find("linear-regression-longer")
+    learner = records.load_weights(experiment.learner(), "linear-regression-longer")
     tasks = experiment.new(2 * experiment.dimension, query=16)
     ours, least = (
         error(learner, tasks, 2000),
