@@ -69,7 +69,7 @@ test: $(READY)  ## check everything: style, types, code, notebooks, book, pages
 	$(call check,types,$(RUN) mypy,Each line above names a file and a line to mend.)
 	$(call check,tests of the code,$(PYTEST) --dist loadscope -m "not browser",\
 		One test alone: .venv/bin/python -m pytest FILE::TEST)
-	$(call check,every notebook as committed,$(PYTEST) --dist loadfile \
+	$(call check,every notebook as committed,$(PYTEST) -p tools.kernels --dist loadfile \
 		--nbval-lax --nbval-current-env chapters,\
 		See it in JupyterLab: make lab. Compute its outputs afresh: make execute CHAPTER=...)
 	$(call check,the book,$(RUN) theme build,\

@@ -33,6 +33,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from labkit import device
 from labkit.notebooks import PROFILES
+from tools.kernels import AsyncFileKernelManager
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "chapters"
@@ -220,6 +221,7 @@ def run(
             progress_bar={"desc": path.stem, "leave": False},
             coalesce_streams=True,
             record_timing=False,
+            kernel_manager_class=AsyncFileKernelManager,
             # Kernels warn on stderr that local connections are not encrypted.
             extra_arguments=["--log-level=ERROR"],
         )
