@@ -1,4 +1,4 @@
-"""Kernels for headless execution: reached through files, two at once never in conflict."""
+"""Kernels for headless execution: reached through files, so that none are confused."""
 
 import json
 import os
