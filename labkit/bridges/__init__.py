@@ -1,0 +1,1 @@
+"""From tasks to language models that labkit did not train: strings in, strings out."""
