@@ -554,7 +554,7 @@ print(f"{(rates < 0).float().mean():.0%} of the rates are negative")
 # and their numbering is arbitrary, so the last layer must begin without an opinion and end with
 # one. The network is a `Conv4` of 32 channels with a linear layer, trained on invented
 # characters by `python -m labkit train maml-glyphs-1shot`: one inner step, $\alpha = 0.4$,
-# 2,000 meta-steps of eight 5-way tasks. Its weights come with the book. Here it meets fresh
+# 1,000 meta-steps of four 5-way tasks. Its weights come with the book. Here it meets fresh
 # glyphs, and the real characters of three alphabets that nothing was trained on, with one
 # drawing of each class and three inner steps.
 
