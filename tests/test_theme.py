@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 from theme_project import CIRCLE, one, project
 
 from theme.build import build
@@ -78,6 +79,46 @@ def test_mathematics_keeps_its_source_and_its_number(prose: BeautifulSoup) -> No
     assert one(equation, "annotation").text == r"a^2 \geq 0"
     assert one(equation, ".number").text == "(1)"
     assert one(prose, 'a.reference[href="#eq-square"]').text == "(1)"
+
+
+def test_a_formula_loses_marks_and_no_letter(prose: BeautifulSoup) -> None:
+    shown = one(prose, "#eq-square .katex-html")
+    assert not shown.select(".mord, .mrel, .mtight")
+    assert shown.text == "a2≥0"
+    assert one(shown, ".mathnormal").text == "a"
+
+
+# Class of KaTeX to the face that it selects, by the rules of its style sheet.
+FACES = {
+    "mathnormal": "Math-Italic",
+    "mathbb": "AMS-Regular",
+    "mathcal": "Caligraphic-Regular",
+}
+
+
+def test_every_letter_of_a_formula_is_in_its_font(
+    book: Path, prose: BeautifulSoup
+) -> None:
+    fonts = {
+        file.stem.removeprefix("KaTeX_"): TTFont(file).getBestCmap()
+        for file in (book / "static" / "katex" / "fonts").glob("*.woff")
+    }
+    assert {"Main-Regular", "Math-Italic", "AMS-Regular"} <= set(fonts)
+    for text in prose.select_one("article").find_all(string=True):
+        classes = [c for part in text.parents for c in part.get("class", ())]
+        if "katex-html" in classes:
+            face = next((FACES[c] for c in classes if c in FACES), "Main-Regular")
+            drawn = text.replace("\u200b", "")  # which has no width in any font
+            assert set(map(ord, drawn)) <= set(fonts[face]), (face, text)
+    assert ord("R") in fonts["AMS-Regular"]
+    assert ord("Q") not in fonts["AMS-Regular"]
+
+
+def test_a_style_sheet_has_the_rules_that_the_formulas_need(book: Path) -> None:
+    style = (book / "static" / "katex" / "katex.css").read_text("utf-8")
+    assert ".katex .vlist>span>span{" in style
+    assert ".sizing.reset-size6.size3{" in style
+    assert "mathfrak" not in style
 
 
 def test_links_stay_inside_the_folder(prose: BeautifulSoup) -> None:

@@ -16,6 +16,7 @@ What happens then is here, in the order of reading:
     notation.py  symbols, wired to the code and to their first use
     lists.py     pages made from the others: figures, bibliography, and
     api.py       the reference of the code, from its docstrings
+    katex.py     what formulas need: their HTML, style sheet and fonts, cut to the book
     search.py    the words of the book, and previews, for the scripts in static/
     render.py    all pages and what they need, into a folder
     serve.py     the same pages while one writes

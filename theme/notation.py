@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from theme import katex
 from theme.content import Node, Site, walk, words
 from theme.errors import BookError
 from theme.html import element
@@ -56,7 +57,7 @@ def _symbol(site: Site, row: Node) -> Symbol:
     links = [node for node in walk(use) if node.get("url")]
     return Symbol(
         tex=formula["value"],
-        html=Markup(formula["html"]),
+        html=katex.formula(formula["html"]),
         href=site.href(f"/{SLUG}#{row['html_id']}"),
         code=frozenset(filter(None, map(site.explanation, names))),
         first_use=links[0]["url"].strip("/") if links else "",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from theme import katex
 from theme.content import Fetch, Site, walk
 from theme.errors import BookError
 from theme.pages import HERE, Book
 from theme.search import previews, search_index
-
-KATEX = HERE / "node_modules" / "katex"
 
 
 def render(fetch: Fetch, folder: Path) -> None:
@@ -20,8 +18,9 @@ def render(fetch: Fetch, folder: Path) -> None:
     site = Site(fetch, project_root())
     refuse_failed_cells(site)
     book = Book(site)
-    for slug in book.slugs:
-        (folder / site.href(f"/{slug}")).write_text(book.html(slug), "utf-8")
+    pages = {site.href(f"/{slug}"): book.html(slug) for slug in book.slugs}
+    for place, html in pages.items():
+        (folder / place).write_text(html, "utf-8")
     for source, place in site.files.items():
         destination = folder / place
         destination.parent.mkdir(exist_ok=True)
@@ -30,8 +29,8 @@ def render(fetch: Fetch, folder: Path) -> None:
         destination = folder / place
         destination.parent.mkdir(exist_ok=True)
         destination.write_bytes(file.read_bytes())
-    shared = [*assets(), *((name, make(book).encode()) for name, make in DATA.items())]
-    for place, content in shared:
+    data = [(name, make(book).encode()) for name, make in DATA.items()]
+    for place, content in [*assets(pages.values()), *data]:
         destination = folder / "static" / place
         destination.parent.mkdir(parents=True, exist_ok=True)
         destination.write_bytes(content)
@@ -58,14 +57,9 @@ DATA = {"search-index.js": search_index, "previews-data.js": previews}
 """What scripts load when a reader first searches or rests on a link."""
 
 
-def assets() -> Iterator[tuple[str, bytes]]:
+def assets(pages: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
     """Name and content of the style sheets, scripts and fonts all pages share."""
     for file in sorted((HERE / "static").iterdir()):
         yield file.name, file.read_bytes()
-    style = (KATEX / "dist" / "katex.min.css").read_text("utf-8")
-    # Every browser that reads the rest of our style sheet reads woff2.
-    style = re.sub(r',url\([^)]*\) format\("(?:woff|truetype)"\)', "", style)
-    yield "katex/katex.css", style.encode()
-    for font in sorted((KATEX / "dist" / "fonts").glob("*.woff2")):
-        yield f"katex/fonts/{font.name}", font.read_bytes()
-    yield "katex/LICENSE", (KATEX / "LICENSE").read_bytes()
+    for name, content in katex.assets(pages):
+        yield f"katex/{name}", content

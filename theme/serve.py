@@ -48,7 +48,11 @@ def respond(fetch: Fetch, path: str, reload_from: str) -> tuple[int, str, bytes]
     mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
     if path.startswith("/static/"):
         name = path.removeprefix("/static/")
-        found = DATA[name](book).encode() if name in DATA else dict(assets()).get(name)
+        found = (
+            DATA[name](book).encode()
+            if name in DATA
+            else next((content for asset, content in assets() if asset == name), None)
+        )
         if found is not None:
             return 200, mime, found
     elif path.startswith("/files/"):

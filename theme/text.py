@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 from theme.content import Node, Site, words
 from theme.errors import BookError
 from theme.html import element, joined
+from theme.katex import formula
 from theme.nodes import Page, handles, plain
 
 
@@ -132,16 +133,16 @@ def list_item(page: Page, node: Node) -> Markup:
 
 @handles("inlineMath")
 def inline_math(page: Page, node: Node) -> Markup:
-    return Markup(node["html"])
+    return formula(node["html"])
 
 
 @handles("math")
 def math(page: Page, node: Node) -> Markup:
     number = node.get("enumerator")
     anchor = node.get("html_id")
-    formula = element("div", Markup(node["html"]), class_="scroll")
+    shown = element("div", formula(node["html"]), class_="scroll")
     label = self_link(f"({number})", anchor, "number") if number else ""
-    return element("div", formula + label, id=anchor, class_="equation wide")
+    return element("div", shown + label, id=anchor, class_="equation wide")
 
 
 def self_link(text: str, anchor: str | None, class_: str) -> Markup:
