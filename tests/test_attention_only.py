@@ -72,7 +72,8 @@ def test_the_whole_pass_is_that_of_a_loop_over_tasks_layers_and_tokens():
 def test_prediction_from_the_cache_is_that_of_the_whole_pass():
     one, e = learner(), episode()
     adapted = one.adapt(*support(e))
-    assert adapted.shape == (T, 2, 2, 2 * S, WIDTH)
+    for layer in adapted:
+        assert [part.shape for part in layer] == 2 * [(T, 2 * S, WIDTH)]
     close(one.predict(adapted, e.query_x), one.attention(*support(e), e.query_x)[0])
 
 

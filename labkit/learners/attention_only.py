@@ -7,7 +7,7 @@ The prompt is x_1, y_1, …, x_S, y_S, x, a token each, and the answer is read a
 with one head a layer, no layer normalisation, no bias and no hidden layer. Apart from
 the softmax all of it is linear, so that what a token takes from another is written in
 the attention weights, and there is nothing else to look at. θ' is the cache: the keys
-and values of the support in both layers, [T, layers, 2, 2S, width].
+and values of the 2S tokens of the support, in both layers.
 
 How such a network answers from its context is in `labkit.induction`.
 
@@ -23,6 +23,9 @@ from torch import Tensor, nn
 
 from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
+
+KeysAndValues = tuple[Tensor, Tensor]
+"""Of one layer, both [T, L, width]."""
 
 
 class AttentionOnly(Learner):
@@ -52,22 +55,21 @@ class AttentionOnly(Learner):
 
     def adapt(
         self, support_x: Float[Tensor, "T S D"], support_y: Float[Tensor, "T S C"]
-    ) -> Float[Tensor, "T layers 2 L width"]:
+    ) -> tuple[KeysAndValues, KeysAndValues]:
         h = self.prompt(support_x, support_y)
         first = self.first.remember(h)
-        h = h + self.first(h, _causal(h))[0]
-        second = self.second.remember(h)
-        return torch.stack([torch.stack(pair, 1) for pair in (first, second)], 1)
+        h = h + self.first(h, first, _causal(h))[0]
+        return first, self.second.remember(h)
 
     def predict(
         self,
-        adapted: Float[Tensor, "T layers 2 L width"],
+        adapted: tuple[KeysAndValues, KeysAndValues],
         query_x: Float[Tensor, "T Q D"],
     ) -> Float[Tensor, "T Q C"]:
-        h = query_x @ self.embed_x + self.positions[adapted.shape[-2]]
-        first, second = adapted.unbind(1)
-        h = h + self.first.peek(h, *first.unbind(1))
-        h = h + self.second.peek(h, *second.unbind(1))
+        first, second = adapted
+        h = query_x @ self.embed_x + self.positions[first[0].shape[1]]
+        h = h + self.first.peek(h, first)
+        h = h + self.second.peek(h, second)
         return h @ self.answer
 
     def attention(
@@ -80,9 +82,9 @@ class AttentionOnly(Learner):
         at [t, l, i, j], how much of token j goes to token i in layer l."""
         query = query_x @ self.embed_x + self.positions[2 * support_x.shape[1]]
         h = torch.cat([self.prompt(support_x, support_y), query], dim=1)
-        heard, first = self.first(h, _causal(h))
+        heard, first = self.first(h, self.first.remember(h), _causal(h))
         h = h + heard
-        heard, second = self.second(h, _causal(h))
+        heard, second = self.second(h, self.second.remember(h), _causal(h))
         h = h + heard
         return h[:, -1:] @ self.answer, torch.stack([first, second], dim=1)
 
@@ -108,21 +110,22 @@ class Head(nn.Module):
         self.query, self.key, self.value = query, key, value
 
     def forward(
-        self, h: Float[Tensor, "T L width"], sees: Bool[Tensor, "L L"]
+        self,
+        h: Float[Tensor, "T L width"],
+        memory: KeysAndValues,
+        sees: Bool[Tensor, "L L"],
     ) -> tuple[Float[Tensor, "T L width"], Float[Tensor, "T L L"]]:
         """What the tokens hear from each other, and the weights with which they do."""
-        keys, values = self.remember(h)
+        keys, values = memory
         logits = self.ask(h) @ keys.mT
         weights = logits.masked_fill(~sees, -torch.inf).softmax(-1)
         return weights @ values, weights
 
     def peek(
-        self,
-        h: Float[Tensor, "T Q width"],
-        keys: Float[Tensor, "T L width"],
-        values: Float[Tensor, "T L width"],
+        self, h: Float[Tensor, "T Q width"], memory: KeysAndValues
     ) -> Float[Tensor, "T Q width"]:
         """What tokens hear that come next, each from itself and from those before."""
+        keys, values = memory
         asks, (own_key, own_value) = self.ask(h), self.remember(h)
         itself = (asks * own_key).sum(-1, keepdim=True)
         weights = torch.cat([asks @ keys.mT, itself], dim=-1).softmax(-1)
@@ -131,7 +134,7 @@ class Head(nn.Module):
     def ask(self, h: Float[Tensor, "T L width"]) -> Float[Tensor, "T L width"]:
         return h @ self.query / h.shape[-1] ** 0.5
 
-    def remember(self, h: Float[Tensor, "T L width"]) -> tuple[Tensor, Tensor]:
+    def remember(self, h: Float[Tensor, "T L width"]) -> KeysAndValues:
         return h @ self.key, h @ self.value
 
 

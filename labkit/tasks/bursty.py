@@ -136,9 +136,10 @@ class Bursty:
         It is a race: class k arrives after a time from Exp(p_k), and the first of each
         label counts.
         """
-        ranks = torch.arange(1, self.classes + 1, device=generator.device)
-        waiting = torch.empty(n_tasks, self.classes, device=generator.device)
-        arrival = waiting.exponential_(generator=generator) * ranks**self.zipf
+        device = generator.device
+        ranks = torch.arange(1, self.classes + 1, device=device)
+        drawn = torch.rand(n_tasks, self.classes, generator=generator, device=device)
+        arrival = -drawn.log() * ranks**self.zipf
         first = arrival.unflatten(1, (-1, self.labels)).min(dim=1)
         labels = first.values.topk(number, largest=False).indices
         return _shuffled(
