@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Real
 from torch import Tensor
 
 
@@ -18,16 +18,17 @@ class Episode:
     Targets are vectors throughout: the value itself for regression (C = 1), a one-hot
     row for N-way classification (C = N). The number of classes is thus read off the
     shape, and a sum weighted by targets, which is what class means and attention over
-    labels are, is one matrix product.
+    labels are, is one matrix product. Where x and y are text, they are sequences of
+    tokens: whole numbers, one a place.
 
     Raises:
         ValueError: the four tensors do not describe the same tasks.
     """
 
-    support_x: Float[Tensor, "T S ..."]
-    support_y: Float[Tensor, "T S C"]
-    query_x: Float[Tensor, "T Q ..."]
-    query_y: Float[Tensor, "T Q C"]
+    support_x: Real[Tensor, "T S ..."]
+    support_y: Real[Tensor, "T S C"]
+    query_x: Real[Tensor, "T Q ..."]
+    query_y: Real[Tensor, "T Q C"]
 
     def __post_init__(self) -> None:
         for side in ("support", "query"):

@@ -16,6 +16,8 @@ own, where the published code pads y with zeros and shares one.
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -87,7 +89,16 @@ class InContext(Learner):
         return torch.stack([questions, answers], dim=2).flatten(1, 2)
 
 
-def prefix_loss(learner: InContext, episode: Episode, loss: Score) -> Float[Tensor, ""]:
+@runtime_checkable
+class ReadsInOnePass(Protocol):
+    """A learner that can be asked at every length of a prompt at once."""
+
+    def stream(self, x: Tensor, y: Tensor) -> Tensor: ...
+
+
+def prefix_loss(
+    learner: ReadsInOnePass, episode: Episode, loss: Score
+) -> Float[Tensor, ""]:
     """The mean over tasks, and over all prefixes of each task's examples, of the loss
     at the example that comes next: an `objective` to train on.
 

@@ -1,0 +1,1 @@
+"""Tasks of translating from a few examples: invented languages, and rules of format."""

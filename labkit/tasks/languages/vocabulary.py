@@ -1,0 +1,54 @@
+"""The tokens that sentences are made of, and how they are written as text.
+
+A token is a word, an affix, a sign or a key. Its number is its place in `TOKENS`. As
+text, tokens stand apart, but for affixes: "dog" and "-s" are written "dogs", and the
+prefix "an-" and "bamo" are written "anbamo".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+END = ""
+"""What stands after the last token of a sentence, up to the last of its places."""
+
+NOUNS, VERBS, SIGNS, KEYS, _AFFIXES = (
+    line.split()
+    for line in (
+        "dog cat bird horse frog girl boy king queen doctor farmer teacher lion tiger "
+        "bear duck goat snake robot pirate",
+        "saw heard found chased helped followed met pushed called fed liked led",
+        "( ) [ ] { } < > , ; : | / + = * # ~ @ =>",
+        "subject: verb: object: who: did: whom: agent= action= patient=",
+        "an el ik om ur as et il on ub ar ex",
+    )
+)
+SINGULAR, PLURAL = "-", "-s"
+_SYLLABLES = [c + v for c in "bdgklmnprtvz" for v in "aeiou"]
+STEMS = [first + _SYLLABLES[(11 * i + 17) % 60] for i, first in enumerate(_SYLLABLES)]
+PREFIXES = [affix + "-" for affix in _AFFIXES]
+SUFFIXES = ["-" + affix for affix in _AFFIXES]
+
+ENGLISH = [*NOUNS, *VERBS, SINGULAR, PLURAL]
+CASES = (str, str.upper, str.capitalize)
+"""What can be done to the letters of an English token: nothing, or two things."""
+
+TOKENS = list(
+    dict.fromkeys(
+        [END]
+        + [case(word) for case in CASES for word in ENGLISH]
+        + [*SIGNS, *KEYS, *STEMS, *PREFIXES, *SUFFIXES]
+    )
+)
+IDS = {token: number for number, token in enumerate(TOKENS)}
+
+
+def ids(tokens: Iterable[str]) -> list[int]:
+    """The numbers of tokens."""
+    return [IDS[token] for token in tokens]
+
+
+def text(numbers: Iterable[int]) -> str:
+    """The tokens with these numbers, as one line."""
+    line = " ".join(TOKENS[number] for number in numbers if number != IDS[END])
+    return (line + " ").replace("- ", "").replace(" -", "").strip()
