@@ -12,6 +12,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from labkit.episode import Episode
+
+
+def matches(episode: Episode) -> Bool[Tensor, "T S"]:
+    """Which items of the support have the label of the (one) query."""
+    return (episode.support_y * episode.query_y).sum(-1) > 0
+
 
 def previous_token_score(maps: Float[Tensor, "T layers L L"]) -> Float[Tensor, " T"]:
     """How much of a label's attention in the first layer is on its own item, the token

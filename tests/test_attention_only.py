@@ -9,6 +9,7 @@ from labkit.device import generator
 from labkit.induction import (
     induction_score,
     induction_weights,
+    matches,
     previous_token_score,
 )
 from labkit.learners.attention_only import AttentionOnly
@@ -35,10 +36,6 @@ def close(found, expected):
 
 def support(e):
     return e.support_x, e.support_y
-
-
-def matching(e):
-    return (e.support_y * e.query_y).sum(-1) > 0
 
 
 # The learner
@@ -151,7 +148,7 @@ def test_weights_written_by_hand_are_right_on_classes_that_nobody_has_seen(
     logits, maps = one.attention(*support(e), e.query_x)
     assert accuracy(logits, e.query_y).mean() == 1
     assert previous_token_score(maps).min() > 1 - 1e-6
-    assert induction_score(maps, matching(e)).mean() > 1 - 1e-3
+    assert induction_score(maps, matches(e)).mean() > 1 - 1e-3
     assert (
         accuracy(one.predict(one.adapt(*support(e)), e.query_x), e.query_y).mean() == 1
     )
@@ -188,6 +185,14 @@ TWO = torch.tensor([[True, True, False, False]])  # tokens 1 and 3
 def test_the_induction_score_of_attention_known_by_hand(weights, matches, expected):
     found = induction_score(maps_with(weights), matches)
     torch.testing.assert_close(found, torch.tensor([expected]).float())
+
+
+def test_items_match_that_have_the_label_of_the_query():
+    e = episode(replace(TASKS, copies=2, burstiness=1.0))
+    for t in range(T):
+        same = [torch.equal(y, e.query_y[t, 0]) for y in e.support_y[t]]
+        assert matches(e)[t].tolist() == same
+        assert sum(same) == 2
 
 
 def test_the_previous_token_score_reads_labels_and_not_items():

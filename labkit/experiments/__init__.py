@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from labkit.experiments.adapted_characters import EXPERIMENTS as ADAPTED_CHARACTERS
 from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
+from labkit.experiments.emergence import EXPERIMENTS as EMERGENCE
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gaussian_processes import EXPERIMENTS as GAUSSIAN_PROCESSES
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
@@ -22,6 +23,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **SINUSOIDS,
     **STREAMS,
     **LINEAR_REGRESSION,
+    **EMERGENCE,
 }
 
 
