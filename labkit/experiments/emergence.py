@@ -119,13 +119,15 @@ class Watch:
     """An `objective` for `meta_train`: the query loss, and a look at the learner first.
 
     At every `every`-th step the accuracy on each of the `tests`, and both scores of
-    induction on the new classes, are added to `curves`, and the step to `steps`.
+    induction on the new classes, are added to `curves`, the step to `steps`, and who
+    reads whom in the first sequence of new classes to `maps`.
     """
 
     tests: Mapping[str, Episode]
     every: int
     steps: list[int] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    maps: list[Tensor] = field(default_factory=list)
     _done: int = 0
 
     @classmethod
@@ -154,6 +156,7 @@ class Watch:
             if test == "new classes":
                 found["induction score"] = induction_score(maps, matches(e))
                 found["previous-token score"] = previous_token_score(maps)
+                self.maps.append(maps[0])
         self.steps.append(self._done)
         for name, values in found.items():
             self.curves.setdefault(name, []).append(values.mean().item())
