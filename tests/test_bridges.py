@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labkit.bridges.endpoint import Endpoint
-from labkit.bridges.exam import BridgeError, TextTask, ask, cost, exact_match
+from labkit.bridges.exam import BridgeError, TextTask, ask, cost, mark
 from labkit.bridges.local import LocalModel
 
 SUPPORT = (("ka lo", "LO KA"), ("mi", "MI"), ("to ka mi", "MI KA TO"))
@@ -419,13 +419,13 @@ def test_the_score_is_the_mean_over_tasks_of_answers_right_to_the_letter(
 ) -> None:
     answers = ask(Endpoint(address, "reverser"), TASKS, tmp_path / "answers.jsonl")
     assert answers == [["MI LO", "TO"], ["MI LO", "TO"], ["KA MI LO", "B A"]]
-    found = exact_match(TASKS, answers, seed=5)
+    found = mark(TASKS, answers, seed=5)
     assert found.mean == pytest.approx((1 + 0.5 + 0.5) / 3)
     deviation = ((1 / 3) ** 2 + 2 * (1 / 6) ** 2) / 2
     assert found.ci95 == pytest.approx(1.96 * (deviation / 3) ** 0.5)
     assert (found.n_tasks, found.seed, found.normalisation) == (3, 5, "inductive")
     with pytest.raises(ValueError, match="at least 2"):
-        exact_match(TASKS[:1], answers[:1], seed=5)
+        mark(TASKS[:1], answers[:1], seed=5)
 
 
 def test_the_cost_is_told_without_a_request(address: str, tmp_path: Path) -> None:

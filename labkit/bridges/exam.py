@@ -181,7 +181,7 @@ def ask(
     return found
 
 
-def exact_match(
+def mark(
     tasks: Sequence[TextTask], answers: Sequence[Sequence[str]], *, seed: int
 ) -> Evaluation:
     """The fraction of queries answered to the letter, spaces at the ends aside: the
