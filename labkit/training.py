@@ -58,9 +58,15 @@ def halving(every: int) -> Schedule:
     return lambda step: 0.5 ** (step // every)
 
 
-def cosine(steps: int) -> Schedule:
-    """From 1 to 0 over `steps` along half a cosine (Loshchilov and Hutter, 2017)."""
-    return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / steps, 1)))
+def cosine(steps: int, warm_up: int = 1) -> Schedule:
+    """From 1 to 0 over `steps` along half a cosine (Loshchilov and Hutter, 2017), and
+    over the first `warm_up` of them up to it along a line."""
+
+    def factor(step: int) -> float:
+        down = 0.5 * (1 + math.cos(math.pi * min(step / steps, 1)))
+        return min(1.0, (step + 1) / warm_up) * down
+
+    return factor
 
 
 def meta_train(

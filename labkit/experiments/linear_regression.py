@@ -22,7 +22,7 @@ from labkit.learners.learner import Learner
 from labkit.networks.transformer import Transformer
 from labkit.objective import squared_error
 from labkit.tasks.linear_regression import Gaussian, LinearRegression, Pool
-from labkit.training import History, Schedule, cosine, meta_train
+from labkit.training import History, cosine, meta_train
 
 WARM_UP = 100
 POOL_SIZES = (4, 16, 64, 256, 0)
@@ -76,7 +76,7 @@ class InContextRegression(Experiment):
             objective=prefix_loss,
             tasks_per_step=self.tasks_per_step,
             learning_rate=self.learning_rate,
-            schedule=_warm_cosine(steps),
+            schedule=cosine(steps, WARM_UP),
             clip_norm=1.0,
             **keywords,
         )
@@ -110,12 +110,6 @@ class InContextRegression(Experiment):
 
     def data_sha256(self) -> dict[str, str]:
         return {}
-
-
-def _warm_cosine(steps: int) -> Schedule:
-    """`cosine`, with the rate rising to its height over the first steps."""
-    down = cosine(steps)
-    return lambda step: min(1.0, (step + 1) / WARM_UP) * down(step)
 
 
 def of_pool(size: int, draw: int) -> str:

@@ -55,9 +55,8 @@ class InContextTokens(Learner):
         self.embedding = nn.Parameter(torch.empty(tokens, network.width))
         self.within = nn.Parameter(torch.empty(self.length, network.width))
         self.number = nn.Parameter(torch.empty(examples, network.width))
-        self.carried = nn.Parameter(torch.empty(words, network.width, network.width))
         generator = seeded(seed)
-        for vectors in (self.embedding, self.within, self.number, self.carried):
+        for vectors in (self.embedding, self.within, self.number):
             nn.init.normal_(vectors, std=network.width**-0.5, generator=generator)
 
     def adapt(
@@ -77,11 +76,10 @@ class InContextTokens(Learner):
         T, Q, _ = query_x.shape
         read = length(adapted) // self.length
         cache = adapted.repeat_interleave(Q, dim=0)
-        asked = query_x.flatten(0, 1).unsqueeze(1)
-        said, at = asked, 0
+        said, at = query_x.flatten(0, 1).unsqueeze(1), 0
         written: list[Tensor] = []
         while len(written) < self.places:
-            h, cache = self.network.read(self.embed(asked, said, at, read), cache)
+            h, cache = self.network.read(self.embed(said, at, read), cache)
             written.append(self.logits(h[:, -1]).argmax(-1))
             at += said.shape[-1]
             said = written[-1].view(T * Q, 1, 1)
@@ -106,26 +104,18 @@ class InContextTokens(Learner):
         read: int = 0,
     ) -> Float[Tensor, "T L width"]:
         """The tokens of x_1, y_1, …, x_S, y_S, after so many examples already read."""
-        return self.embed(x, torch.cat([x, y[..., :-1]], dim=-1), 0, read)
+        return self.embed(torch.cat([x, y[..., :-1]], dim=-1), 0, read)
 
     def embed(
-        self,
-        x: Int64[Tensor, "T S words"],
-        tokens: Int64[Tensor, "T S n"],
-        at: int,
-        read: int,
+        self, tokens: Int64[Tensor, "T S n"], at: int, read: int
     ) -> Float[Tensor, "T L width"]:
-        """Vectors of tokens that stand at `at` and after in S examples, which have
-        these x and come after so many already read."""
+        """Vectors of tokens that stand at `at` and after in S examples, which come
+        after so many already read."""
         _, S, n = tokens.shape
         self.network.require_room((read + S - 1) * self.length + at + n)
         where = self.number[read : read + S, None] + self.within[at : at + n]
         h = F.embedding(tokens, self.embedding) + where
-        words = F.embedding(x, self.embedding) * self.network.width**0.5
-        carried = torch.einsum("tswi,wio->tso", words, self.carried) / self.words**0.5
-        in_y = torch.arange(at, at + n, device=x.device) >= self.words
-        h = h * self.network.width**0.5 + carried.unsqueeze(2) * in_y.unsqueeze(1)
-        return h.flatten(1, 2)
+        return h.flatten(1, 2) * self.network.width**0.5
 
     def logits(self, h: Float[Tensor, "... width"]) -> Float[Tensor, "... V"]:
         return h @ self.embedding.T

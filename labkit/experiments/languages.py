@@ -1,0 +1,122 @@
+"""A transformer that learns invented languages and rules of format from a prompt.
+
+Every step of training shows languages and rules that are new. Never among them are the
+rules with a name, nor others of their skeletons, nor languages of two word orders.
+Settings were chosen on languages and rules of another seed than the recorded figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from labkit import records
+from labkit.by_shots import evaluate_by_shots
+from labkit.episode import TaskDistribution
+from labkit.evaluation import Evaluation
+from labkit.experiments.experiment import Experiment
+from labkit.learners.in_context import prefix_loss
+from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
+from labkit.learners.learner import Learner
+from labkit.networks.transformer import Transformer
+from labkit.tasks.languages.grammar import PLACES, WORDS, Topic
+from labkit.tasks.languages.invented import HELD_OUT_ORDERS, ORDERS, Languages
+from labkit.tasks.languages.rules import HELD_OUT, Rules
+from labkit.tasks.languages.vocabulary import TOKENS
+from labkit.tasks.mixture import Mixture
+from labkit.training import History, cosine, meta_train
+
+LARGEST_SHOT = 16
+SHOTS_JUDGED = (0, 1, 2, 4, 8, LARGEST_SHOT)
+TRAINED_ORDERS = tuple(order for order in ORDERS if order not in HELD_OUT_ORDERS)
+WARM_UP = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class InContextLanguages(Experiment):
+    """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
+
+    nouns, verbs: how many words a task of the training has.
+    weights: of rules, of languages in English order without affixes, of those in any
+        trained order without affixes, and of whole languages.
+    start: the experiment whose weights it starts from, or "" for fresh ones.
+    """
+
+    width: int = 96
+    layers: int = 4
+    heads: int = 4
+    shot: int = LARGEST_SHOT
+    nouns: int = 4
+    verbs: int = 3
+    weights: tuple[int, int, int, int]
+    tasks_per_step: int = 32
+    learning_rate: float = 3e-3
+    start: str = ""
+
+    def learner(self) -> InContextTokens:
+        network = Transformer(
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            context=(LARGEST_SHOT + 1) * (WORDS + PLACES - 1),
+        )
+        return InContextTokens(network, tokens=len(TOKENS), words=WORDS, places=PLACES)
+
+    def train(
+        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
+    ) -> History:
+        if self.start:
+            records.load_weights(learner, self.start)
+        return meta_train(
+            learner,
+            self.tasks(),
+            steps=steps,
+            seed=seed,
+            loss=token_cross_entropy,
+            objective=prefix_loss,
+            tasks_per_step=self.tasks_per_step,
+            learning_rate=self.learning_rate,
+            schedule=cosine(steps, WARM_UP),
+            clip_norm=1.0,
+            **keywords,
+        )
+
+    def tasks(self) -> Mixture:
+        """What it is trained on."""
+        topic = Topic(self.nouns, self.verbs)
+        language = partial(Languages, self.shot, topic=topic)
+        kinds = (
+            Rules(self.shot, topic=topic),
+            language(orders=("SVO",), affixes=False),
+            language(orders=TRAINED_ORDERS, affixes=False),
+            language(orders=TRAINED_ORDERS),
+        )
+        return Mixture(kinds, self.weights)
+
+    def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
+        kinds: dict[str, Callable[[int], TaskDistribution]] = {
+            "new languages": partial(Languages, orders=TRAINED_ORDERS),
+            "languages of new orders": partial(Languages, orders=HELD_OUT_ORDERS),
+            **{f"rule: {name}": partial(Rules, name=name) for name in HELD_OUT},
+        }
+        return {
+            judged(kind, shot): partial(tasks, shot)
+            for kind, tasks in kinds.items()
+            for shot in SHOTS_JUDGED
+        }
+
+    def evaluate(
+        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+    ) -> Evaluation:
+        """Exact match of the answer after all examples."""
+        return evaluate_by_shots(cast(InContextTokens, learner), tasks, **keywords)[-1]
+
+    def data_sha256(self) -> dict[str, str]:
+        return {}
+
+
+def judged(kind: str, shot: int) -> str:
+    """The name of the figure on such tasks after so many examples."""
+    return f"{kind}, {shot} example{'' if shot == 1 else 's'}"
