@@ -17,7 +17,7 @@ def draw(tasks, n=T, seed=0):
 
 
 def nearest_class(tasks, x):
-    """Which of the K classes an item is of, by comparing it with all."""
+    """Which of the M classes an item is of, by comparing it with all."""
     all_means = means(tasks.classes, tasks.dimension, tasks.world, x.device)
     return (
         torch.cdist(x.reshape(1, -1, x.shape[-1]), all_means[None])

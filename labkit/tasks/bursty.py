@@ -1,12 +1,12 @@
 """Bursty sequences of labelled items, in which there are two ways to be right.
 
-K classes have one of L labels each, for ever. A sequence shows `shot` items with their
+M classes have one of L labels each, for ever. A sequence shows `shot` items with their
 labels and asks for that of one more (Chan et al. 2022, section 2; Reddy 2024,
 section 2). What the weights know of its class answers it, and so does the context, if
 the class is in it. The tests take one of the two ways away, or set them against each
 other.
 
-An item of class k is x = (μ_k + ε η) / √(1 + ε²) with μ_k, η ~ N(0, I/D), as in Reddy
+An item of class c is x = (μ_c + σ ξ) / √(1 + σ²) with μ_c, ξ ~ N(0, I/D), as in Reddy
 (2024). Chan et al. take the characters of Omniglot.
 
 Deviations: classes with the same label are never in one sequence, so that a label says
@@ -38,14 +38,14 @@ WORLD_SEED = 3_000_017
 class Bursty:
     """p(T) of sequences with one query each; targets are one-hot over the L labels.
 
-    classes: K, a multiple of `labels`; class k has the label k mod L.
+    classes: M, a multiple of `labels`; class c has the label c mod L.
     copies: how often each class of a context occurs in it.
     burstiness: the fraction of sequences whose context holds the query's class.
-    zipf: the class of rank r = k + 1 is drawn in proportion to r to the power of −zipf.
-    noise: ε, the spread within a class.
+    zipf: the class of rank r = c + 1 is drawn in proportion to r to the power of −zipf.
+    noise: σ, the spread within a class.
     label_noise: the fraction of sequences in which the labels of the context's classes
         are moved on by one, so that what the weights know of them is wrong.
-    world: which K classes.
+    world: which M classes.
     test: "" for training, or what is tested:
         "in weights", the query's class and label are not in the context;
         "new classes", drawn for this sequence alone, the query's among them;
@@ -133,7 +133,7 @@ class Bursty:
         """Classes with different labels, drawn one after the other in proportion to
         their frequency without those whose label is taken, then shuffled.
 
-        It is a race: class k arrives after a time from Exp(p_k), and the first of each
+        It is a race: class c arrives after a time from Exp(p_c), and the first of each
         label counts.
         """
         device = generator.device
@@ -150,7 +150,7 @@ class Bursty:
 @cache
 def means(
     classes: int, dimension: int, world: int, device: torch.device
-) -> Float[Tensor, "K D"]:
+) -> Float[Tensor, "M D"]:
     """The μ of all classes of a world, the same on every device."""
     return _normal((classes, dimension), seeded(WORLD_SEED + world)).to(device)
 
