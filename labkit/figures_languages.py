@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,14 @@ from matplotlib.ticker import PercentFormatter
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
 from labkit.figures import COLOURS, INK, curve
-from labkit.tasks.languages.grammar import NUMBER, OBJECT, SUBJECT, VERB, Grammar
+from labkit.tasks.languages.grammar import (
+    FEW_WORDS,
+    NUMBER,
+    OBJECT,
+    SUBJECT,
+    VERB,
+    Grammar,
+)
 from labkit.tasks.languages.vocabulary import END, TOKENS
 
 PART_COLOURS = {
@@ -47,21 +55,22 @@ def plot_prompt(
 
 
 def plot_rows(
-    examples: Mapping[str, tuple[Grammar, Episode]],
+    grammars: Mapping[str, Grammar],
     curves: Mapping[str, Sequence[Evaluation]],
+    *,
+    generator: torch.Generator,
 ) -> Figure:
-    """A row for each kind of task: one example in colour, and the share of exact
-    answers after 0, 1, 2, … examples, the last of them in words."""
+    """A row for each kind of task: a drawn example of its first grammar in colour, and
+    the share of exact answers after 0, 1, 2, … examples, the last of them in words."""
     figure, rows = plt.subplots(
-        len(examples),
+        len(grammars),
         2,
-        figsize=(8, 0.62 * len(examples) + 0.5),
+        figsize=(8, 0.62 * len(grammars) + 0.5),
         width_ratios=(5, 3),
         squeeze=False,
     )
-    for (left, right), (name, (grammar, episode)) in zip(
-        rows, examples.items(), strict=True
-    ):
+    for (left, right), (name, grammar) in zip(rows, grammars.items(), strict=True):
+        episode = grammar.episode(1, 1, FEW_WORDS, generator=generator)
         x, y = episode.support_x[0, 0].tolist(), episode.support_y[0, 0].tolist()
         _write(left, 0, _line(grammar, 0, x, y), 8)
         left.text(0, 1, name, weight="bold", va="center", size=9)

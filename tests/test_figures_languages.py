@@ -79,10 +79,12 @@ def test_a_part_has_one_colour_on_both_sides_and_signs_have_none():
 
 
 def test_a_row_has_an_example_a_curve_and_its_end_in_words():
-    examples = {"one": drawn(1), "two": drawn(1, seed=1)}
-    figure = plot_rows(examples, {"one": of(0.0, 0.5), "two": of(0.1, 0.75)})
+    grammars = {"one": drawn()[0], "two": drawn(seed=1)[0]}
+    curves = {"one": of(0.0, 0.5), "two": of(0.1, 0.75)}
+    figure = plot_rows(grammars, curves, generator=generator(0))
     left, right = figure.axes[2:]
     assert "two" in [text.get_text() for text in left.texts]
+    assert " → " in read_line(left, 0, 8)
     (line,) = right.containers
     assert line[0].get_xydata().tolist() == [[0, 0.1], [1, 0.75]]
     assert right.texts[0].get_text() == "75.0 ± 1.0%"
