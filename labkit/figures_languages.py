@@ -8,7 +8,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
@@ -144,14 +144,17 @@ def plot_prices(panels: Mapping[str, Sequence[Price]]) -> Figure:
             panel.errorbar(size, score, yerr=ci95, fmt="o", color=COLOURS["blue"])
             panel.annotate(
                 name,
-                (size, score),
-                (0, 7),
+                (size, score + ci95),
+                (0, 5),
                 textcoords="offset points",
                 ha="center",
                 size=9,
             )
+        sizes = [size for _, size, _, _ in prices]
         panel.set(xscale="log", xlabel="bytes of θ′", ylabel=measure)
-        panel.margins(0.25, 0.2)
+        panel.set_xlim(min(sizes) / 6, max(sizes) * 6)
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.margins(y=0.25)
     return figure
 
 

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.text import Annotation
 
 from labkit.device import generator
 from labkit.evaluation import Evaluation
@@ -45,7 +46,7 @@ def read_line(axes, row, size):
     """What is written in a row, letter by letter where it stands."""
     line = ""
     for text in axes.texts:
-        if text.xy[1] == row:
+        if isinstance(text, Annotation) and text.xy[1] == row:
             column = round(text.xyann[0] / MONOSPACE / size)
             line = line.ljust(column) + text.get_text()
     return line
