@@ -12,7 +12,14 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Page,
+    Playwright,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from theme.build import build
 from theme.check import addresses
@@ -60,7 +67,11 @@ FLATTEN = """() => {
     seen.textContent = seen.textContent;
   }
 }"""
-# Before figures; KaTeX's fonts are loaded once for the whole book.
+WATCH_SHIFTS = """window.shift = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) shift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+# All that a first visit loads, uncompressed, but the figures.
 HEAVIEST_PAGE = 300_000
 QUIETLY = [
     "--headless",
@@ -384,25 +395,31 @@ def test_the_keyboard_sees_where_it_is_and_reaches_all_that_scrolls(
     assert nameless == []
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_pages_are_light_and_do_not_jump(
-    browser: Browser, served: str, book: Path
+    size: tuple[int, int], browser: Browser, served: str, book: Path
 ) -> None:
-    page = opened(browser, f"{served}/index.html", size=PHONE)
-    page.add_init_script(
-        """window.shift = 0;
-        new PerformanceObserver(list => {
-          for (const entry of list.getEntries()) window.shift += entry.value;
-        }).observe({ type: "layout-shift", buffered: true });"""
-    )
     for name in pages(book):
-        text = re.sub(r'src="data:[^"]*"', "", (book / name).read_text("utf-8"))
-        assert len(text.encode()) < HEAVIEST_PAGE, name
+        # A context of its own, in which nothing has been loaded yet.
+        page = opened(browser, "about:blank", size=size)
+        page.add_init_script(WATCH_SHIFTS)
+        loaded: list[Response] = []
+        page.on("response", lambda response, loaded=loaded: loaded.append(response))
         page.goto(f"{served}/{name}", wait_until="load")
-        page.evaluate("document.fonts.ready")
-        for _ in range(5):
-            page.mouse.wheel(0, 4000)
+        end = page.evaluate("document.documentElement.scrollHeight")
+        for _ in range(0, end, 2000):
+            page.mouse.wheel(0, 2000)
             page.wait_for_timeout(30)
-        assert (name, page.evaluate("shift < 0.01")) == (name, True)
+        page.evaluate("document.fonts.ready")
+        assert (name, page.evaluate("shift")) == (name, 0)
+        kinds = ("document", "stylesheet", "script", "font")
+        weight = sum(
+            len(re.sub(rb'src="data:[^"]*"', b"", response.body()))
+            for response in loaded
+            if response.request.resource_type in kinds
+        )
+        assert weight < HEAVIEST_PAGE, (name, weight)
+        page.context.close()
 
 
 def test_paper_shows_what_is_folded_and_none_of_the_buttons(

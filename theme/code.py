@@ -49,21 +49,19 @@ def highlighted(
         ) from error
     marked = Markup("").join(_marks(lexer.get_tokens(source.strip("\n"))))
     lines = marked.rstrip("\n").split("\n")
-    if number_from is None and not emphasised:
-        return Markup('<pre class="code"><code>{}</code></pre>').format(
-            Markup("\n".join(lines))
+    for number in emphasised:
+        lines[number - 1] = Markup('<span class="emphasised">{}</span>').format(
+            lines[number - 1]
         )
-    rows = Markup("").join(
-        Markup('<span class="{}">{}\n</span>').format(
-            "line emphasised" if number in emphasised else "line", Markup(line)
-        )
-        for number, line in enumerate(lines, start=1)
-    )
+    code = Markup("<code>{}</code>").format(Markup("\n").join(lines))
     if number_from is None:
-        return Markup('<pre class="code"><code>{}</code></pre>').format(rows)
+        return Markup('<pre class="code">{}</pre>').format(code)
+    # Beside the code and not in it, so that lines need no marks and copies no cleaning.
+    numbers = "\n".join(str(number_from + i) for i in range(len(lines)))
     return Markup(
-        '<pre class="code numbered" style="--first-line: {}"><code>{}</code></pre>'
-    ).format(number_from, rows)
+        '<pre class="code numbered"><span class="numbers" aria-hidden="true">{}</span>'
+        "{}</pre>"
+    ).format(numbers, code)
 
 
 def _marks(tokens: Iterable[tuple[_TokenType, str]]) -> Iterable[Markup]:

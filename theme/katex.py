@@ -6,7 +6,8 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from base64 import b64encode
+from collections.abc import Iterable
 from html import unescape
 from pathlib import Path
 
@@ -22,6 +23,8 @@ KATEX = Path(__file__).parent / "node_modules" / "katex"
 ATOMS = frozenset(
     ["mord", "mop", "mbin", "mrel", "mopen", "mclose", "mpunct", "minner", "mtight"]
 )
+Face = frozenset[str]
+"""A family, and how it differs from regular: `{"KaTeX_Main", "font-weight:700"}`."""
 
 
 def formula(html: str) -> Markup:
@@ -31,65 +34,89 @@ def formula(html: str) -> Markup:
         names = " ".join(name for name in match[1].split() if name not in ATOMS)
         return f' class="{names}"' if names else ""
 
-    html = html.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+    html = re.sub(r' (?:xmlns|encoding)="[^"]*"|margin-left:0em;', "", html)
     html = re.sub(r' class="([^"]*)"', styled, html)
     html = re.sub(r'(style="[^"]*);"', r'\1"', html)
     return Markup(re.sub(r"<span>([^<]+)</span>", r"\1", html))
 
 
-def assets(pages: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
-    """Name and content of style sheet, fonts and licence: whole, or for these pages."""
-    style = (KATEX / "dist" / "katex.min.css").read_text("utf-8")
-    # One format of fonts, which takes no compressor that Python has not.
-    style = re.sub(r"src:[^}]*(url\(\S+woff\))[^}]*", r"src:\1", style)
-    letters: dict[str, set[str]] | None = None
+def style_sheet(pages: Iterable[str] | None = None) -> str:
+    """KaTeX's, whole or for these pages. The fonts are in it: they come with the
+    rules, and no formula moves its line by getting its font late."""
+    rules = re.findall(
+        r"([^{}]+)\{([^{}]*)\}", (KATEX / "dist" / "katex.min.css").read_text("utf-8")
+    )
+    letters: dict[Face, set[str]] | None = None
     if pages is not None:
-        style, letters = _used(style, "".join(pages))
-    yield "katex.css", style.encode()
-    for name in re.findall(r"url\(fonts/(\w+-\w+)\.woff\)", style):
-        wanted = letters[name.partition("-")[0]] if letters is not None else None
-        yield f"fonts/{name}.woff", _font(name, wanted)
-    yield "LICENSE", (KATEX / "LICENSE").read_bytes()
+        rules, letters = _used(rules, _spans("".join(pages)))
+    return "".join(
+        f"{selectors}{{{_embedded(body, letters)}}}" for selectors, body in rules
+    )
 
 
-def _used(style: str, pages: str) -> tuple[str, dict[str, set[str]]]:
-    """The rules that apply to something, and the letters that each family sets."""
-    marked = set(re.findall(r'<span class="([^"]*)"[^>]*>([^<]*)', pages))
-    spans = [(set(names.split()), set(unescape(text))) for names, text in marked]
-    known = set().union(*(names for names, _ in spans))
-    anything = set(unescape(re.sub(r"<[^>]*>", "", pages)))
-    letters = {"KaTeX_Main": anything}  # the family of all that no rule gives another
-    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", style)
+def _spans(pages: str) -> list[tuple[set[str], set[str]]]:
+    """Of what is drawn of formulas: the classes of a mark, the letters following it."""
+    found = set()
+    for formula in re.finditer('<span class="katex-html" aria-hidden="true">', pages):
+        depth = 1
+        marks = re.compile(r'<(/?)span(?: class="([^"]*)")?[^>]*>([^<]*)')
+        for mark in marks.finditer(pages, formula.end()):
+            depth += -1 if mark[1] else 1
+            if not depth:
+                break
+            found.add((mark[2] or "", mark[3]))
+    return [(set(names.split()), set(unescape(text))) for names, text in found]
+
+
+def _used(
+    rules: list[tuple[str, str]], spans: list[tuple[set[str], set[str]]]
+) -> tuple[list[tuple[str, str]], dict[Face, set[str]]]:
+    """The rules that apply to something, and the letters set in each face."""
+    known = {"katex", "katex-display", "katex-html", "katex-mathml"}
+    known = known.union(*(names for names, _ in spans))
+    letters: dict[Face, set[str]] = {}
     kept = []
     for selectors, body in rules:
         selected = [s for s in selectors.split(",") if _classes(s) <= known]
         if not selected or selectors == "@font-face":
             continue
-        kept.append(f"{selectors}{{{body}}}")
-        for family in re.findall(r"font-family:(KaTeX_\w+)", body):
-            for last in (re.split("[ >]", selector)[-1] for selector in selected):
-                own = _classes(last)
-                texts = [text for names, text in spans if own and own <= names]
-                letters.setdefault(family, set()).update(*texts or [anything])
+        kept.append((selectors, body))
+        for last in (re.split("[ >]", selector)[-1] for selector in selected):
+            own = _classes(last) - {"katex"}
+            texts = [text for names, text in spans if own <= names]
+            letters.setdefault(_face(body), set()).update(*texts)
     faces = [
-        f"@font-face{{{body}}}"
+        (selectors, body)
         for selectors, body in rules
-        if selectors == "@font-face" and any(f"{f}-" in body for f in letters)
+        if selectors == "@font-face" and _face(body) in letters
     ]
-    return "".join(faces + kept), letters
+    return faces + kept, letters
 
 
 def _classes(selector: str) -> set[str]:
     return set(re.findall(r"\.([a-z][\w-]*)", selector))
 
 
-def _font(name: str, letters: set[str] | None) -> bytes:
-    font = TTFont(KATEX / "dist" / "fonts" / f"{name}.ttf")
+def _face(body: str) -> Face:
+    """What a rule selects, or a font is; KaTeX_Main where nothing else is said."""
+    named = re.findall(r"font-family:\"?(KaTeX_\w+)", body) or ["KaTeX_Main"]
+    return frozenset(named + re.findall("font-weight:700|font-style:italic", body))
+
+
+def _embedded(body: str, letters: dict[Face, set[str]] | None) -> str:
+    """The body of a rule, with the font that it names, if any, in the place of it."""
+    name = re.search(r"url\(fonts/(\w+-\w+)\.woff2\)", body)
+    if not name:
+        return body
+    font = TTFont(KATEX / "dist" / "fonts" / f"{name[1]}.ttf")
     if letters is not None:
-        cut = Subsetter(Options(hinting=False, layout_features=["*"]))
-        cut.populate(unicodes=map(ord, letters))
+        # No hints, names and features: symbols stand alone, and are placed by rules.
+        wanted = Options(hinting=False, layout_features=[], name_IDs=[])
+        cut = Subsetter(wanted)
+        cut.populate(unicodes=map(ord, letters[_face(body)]))
         cut.subset(font)
     font.flavor = "woff"
     written = io.BytesIO()
     font.save(written)
-    return written.getvalue()
+    data = b64encode(written.getvalue()).decode()
+    return re.sub("src:.*", f'src:url("data:font/woff;base64,{data}")', body)

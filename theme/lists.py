@@ -53,7 +53,8 @@ def _figure(book: Book, slug: str, node: Node) -> Markup:
     heading = element("p", link + " " + element("small", book.title(slug)))
     text = element("div", heading + element("p", page.children({"children": said})))
     if picture:
-        text = Markup('<img loading="lazy"{}>').format(Markup(picture[1])) + text
+        image = picture[1].replace(' loading="lazy"', "")
+        text = Markup('<img loading="lazy"{}>').format(Markup(image)) + text
     return element("li", text)
 
 

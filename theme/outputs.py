@@ -83,6 +83,7 @@ def picture(
         height=height,
         style=f"--natural: {width}px",
         class_="plot",
+        loading="lazy",
     )
     return element("div", shown, class_="scroll picture")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,9 @@ DATA = {"search-index.js": search_index, "previews-data.js": previews}
 def assets(pages: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
     """Name and content of the style sheets, scripts and fonts all pages share."""
     for file in sorted((HERE / "static").iterdir()):
-        yield file.name, file.read_bytes()
-    for name, content in katex.assets(pages):
-        yield f"katex/{name}", content
+        content = file.read_text("utf-8")
+        if file.suffix == ".css":  # whose remarks are for who changes it
+            content = re.sub(r"/\*.*?\*/|(?<=\n)\s+", "", content, flags=re.S)
+        yield file.name, content.encode()
+    yield "katex/katex.css", katex.style_sheet(pages).encode()
+    yield "katex/LICENSE", (katex.KATEX / "LICENSE").read_bytes()

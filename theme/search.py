@@ -13,7 +13,7 @@ from theme.pages import Book
 
 INLINE = frozenset({"a", "abbr", "code", "em", "span", "strong", "sub", "sup"})
 # Not text, or, as the source in the reference of the code, found by its heading.
-SKIPPED = frozenset({"anchor", "katex-html", "source-fold", "unseen"})
+SKIPPED = frozenset({"anchor", "katex-html", "numbers", "source-fold", "unseen"})
 
 
 class Sections(HTMLParser):

@@ -1,7 +1,5 @@
 // What the pages do beyond being read. All of them can be read without it.
 
-const root = document.documentElement;
-
 // A script that only some readers need, once: the words to search, the previews.
 const scripts = new Map();
 function loadScript(name) {
