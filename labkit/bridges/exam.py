@@ -220,7 +220,7 @@ class _Kept:
         self.answers: dict[str, str] = {}
         if not path.parent.is_dir():
             raise BridgeError(f"There is no folder {path.parent} to keep answers in.")
-        text = path.read_text("utf-8") if path.exists() else ""
+        text = path.read_text("utf-8", "replace") if path.exists() else ""
         self._cut_off = not text.endswith("\n") and text != ""
         for number, line in enumerate(text.splitlines(), 1):
             try:
