@@ -15,11 +15,11 @@ from labkit.tasks.languages.changes import shorter
 from labkit.tasks.languages.rules import Rules
 from labkit.tasks.languages.vocabulary import TOKENS
 
-T, S, Q, WORDS, PLACES = 3, 4, 2, 4, 8
-LENGTH = WORDS + PLACES - 1
+T, S, Q, WORDS, PLACES = 3, 4, 2, 4, 7
+LENGTH = 2 * PLACES  # a question and an answer for each
 
 
-def one(context=(S + Q) * LENGTH, width=32, layers=2, seed=0):
+def one(context=(S + Q) * LENGTH, width=64, layers=2, seed=0):
     network = Transformer(width=width, layers=layers, heads=4, context=context)
     return InContextTokens(
         network, tokens=len(TOKENS), words=WORDS, places=PLACES, seed=seed
@@ -92,10 +92,10 @@ def test_adapting_changes_no_weight_and_works_without_examples():
 
 def test_a_prompt_too_long_says_how_long_it_may_be():
     learner, e = one(context=3 * LENGTH), episode()
-    with pytest.raises(ValueError, match=r"44 tokens.*at most context=33.*Shorten"):
+    with pytest.raises(ValueError, match=r"56 tokens.*at most context=42.*Shorten"):
         learner.adapt(e.support_x, e.support_y)
     full = learner.adapt(e.support_x[:, :3], e.support_y[:, :3])
-    with pytest.raises(ValueError, match="37 tokens"):
+    with pytest.raises(ValueError, match="43 tokens"):
         learner.predict(full, e.query_x)
 
 
@@ -111,8 +111,8 @@ class CoinTosses:
 @pytest.fixture
 def guesser():
     """Untrained: of two tokens with two values each, a quarter is right by luck."""
-    network = Transformer(width=16, layers=2, heads=4, context=3 * (S + 1))
-    return InContextTokens(network, tokens=2, words=2, places=2).eval()
+    network = Transformer(width=16, layers=2, heads=4, context=4 * (S + 1))
+    return InContextTokens(network, tokens=2, words=2, places=2, code=8).eval()
 
 
 def test_one_pass_with_true_tokens_finds_the_exact_matches_of_decoding(guesser):
@@ -149,3 +149,8 @@ def test_the_same_seed_gives_the_same_weights():
     e = episode()
     first, again, other = (one(seed=s).stream(e.query_x, e.query_y) for s in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_codes_must_fit_into_the_width():
+    with pytest.raises(ValueError, match="4 words of code=16 do not fit into width=32"):
+        one(width=32)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from labkit.device import generator
+from labkit.experiments.languages import TRAINED_ORDERS, InContextLanguages
 from labkit.learners.language_oracle import LanguageOracle, read
 from labkit.tasks.languages.changes import (
     lines,
@@ -45,6 +46,7 @@ from labkit.tasks.languages.vocabulary import (
     ids,
     text,
 )
+from labkit.tasks.mixture import Mixture
 
 ALL = 72  # sentences of four nouns and three verbs
 
@@ -157,7 +159,7 @@ def test_a_language_is_what_its_arrangement_says_by_the_loop():
 def test_an_arrangement_puts_affixes_where_it_says():
     one = Arrangement("VSO", number=SUFFIX, agreement=1, nominative=1, accusative=0)
     slots = [place.slot for place in one.places]
-    assert slots == [NUMBER, 2, LITERAL, 0, NUMBER, 3, FINISHED, FINISHED]
+    assert slots == [NUMBER, 2, LITERAL, 0, NUMBER, 3, FINISHED]
     assert [place.form for place in one.places][:5] == [1, 0, 0, 0, 0]
     assert len(arrangements(ORDERS)) == len(set(arrangements(ORDERS))) == 6 * 2 * 27
 
@@ -224,7 +226,7 @@ def test_the_same_seed_draws_the_same_tasks_on_the_generators_device(tasks):
         e = drawn(tasks)
     assert e.device == torch.device("cpu")
     assert same(e, drawn(tasks)) and not same(e, drawn(tasks, seed=1))
-    assert e.support_x.shape == (5, 6, 4) and e.query_y.shape == (5, 2, 8)
+    assert e.support_x.shape == (5, 6, 4) and e.query_y.shape == (5, 2, 7)
 
 
 # Changes
@@ -269,3 +271,33 @@ def test_a_task_reads_as_text():
     e = replace(drawn(Rules(2, name="brackets")))
     for plain, bracketed in lines(e.support_x[0], e.support_y[0]):
         assert bracketed == f"( {plain} )"
+
+
+# What is trained on
+
+
+def test_a_mixture_has_so_many_of_each_kind_in_their_order():
+    kinds = (Rules(3, 1, "brackets"), Languages(3), Rules(3, 1, "echo"))
+    e = Mixture(kinds, (1, 3, 2)).sample(13, generator=generator(0))
+    signs = [task[0].count(IDS["("]) for task in e.support_y.tolist()]
+    stems = [
+        int(task[0][0] in ids([*STEMS, *PREFIXES])) for task in e.support_y.tolist()
+    ]
+    assert sum(signs) == 3 and signs[:3] == [1, 1, 1]
+    assert sum(stems) == 6 and stems[3:9] == [1] * 6
+    assert e.query_x.shape == (13, 1, 4)
+    with pytest.raises(
+        ValueError, match="3 kinds of tasks need as many weights, not 2"
+    ):
+        Mixture(kinds, (1, 3))
+
+
+def test_training_draws_no_held_out_order():
+    tasks = InContextLanguages(steps=1, weights=(0, 0, 1, 1)).tasks()
+    e = tasks.sample(400, generator=generator(0))
+    oracle = LanguageOracle(HELD_OUT_ORDERS)
+    fitting = oracle.adapt(e.support_x[200:], e.support_y[200:])
+    assert not any(fitting)
+    assert all(
+        LanguageOracle(TRAINED_ORDERS).adapt(e.support_x[200:], e.support_y[200:])
+    )

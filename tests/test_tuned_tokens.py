@@ -16,8 +16,9 @@ T, S, Q = 3, 4, 2
 
 
 def model():
-    network = Transformer(width=16, layers=2, heads=2, context=22)
-    return InContextTokens(network, tokens=len(TOKENS), words=4, places=8).double()
+    network = Transformer(width=16, layers=2, heads=2, context=28)
+    learner = InContextTokens(network, tokens=len(TOKENS), words=4, places=7, code=4)
+    return learner.double()
 
 
 def episode():

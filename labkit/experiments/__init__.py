@@ -12,6 +12,7 @@ from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
 from labkit.experiments.emergence import EXPERIMENTS as EMERGENCE
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gaussian_processes import EXPERIMENTS as GAUSSIAN_PROCESSES
+from labkit.experiments.languages import EXPERIMENTS as LANGUAGES
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
 from labkit.experiments.sinusoids import EXPERIMENTS as SINUSOIDS
 from labkit.experiments.stream import EXPERIMENTS as STREAMS
@@ -23,6 +24,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **SINUSOIDS,
     **STREAMS,
     **LINEAR_REGRESSION,
+    **LANGUAGES,
     **EMERGENCE,
 }
 

@@ -32,6 +32,7 @@ LARGEST_SHOT = 16
 SHOTS_JUDGED = (0, 1, 2, 4, 8, LARGEST_SHOT)
 TRAINED_ORDERS = tuple(order for order in ORDERS if order not in HELD_OUT_ORDERS)
 WARM_UP = 100
+NEVER = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,12 @@ class InContextLanguages(Experiment):
     weights: of rules, of languages in English order without affixes, of those in any
         trained order without affixes, and of whole languages.
     start: the experiment whose weights it starts from, or "" for fresh ones.
+    falling: let the learning rate fall to 0, as the last of several trainings should.
     """
 
     width: int = 96
-    layers: int = 4
-    heads: int = 4
+    layers: int = 3
+    heads: int = 3
     shot: int = LARGEST_SHOT
     nouns: int = 4
     verbs: int = 3
@@ -54,13 +56,14 @@ class InContextLanguages(Experiment):
     tasks_per_step: int = 32
     learning_rate: float = 3e-3
     start: str = ""
+    falling: bool = True
 
     def learner(self) -> InContextTokens:
         network = Transformer(
             width=self.width,
             layers=self.layers,
             heads=self.heads,
-            context=(LARGEST_SHOT + 1) * (WORDS + PLACES - 1),
+            context=2 * PLACES * (LARGEST_SHOT + 1),
         )
         return InContextTokens(network, tokens=len(TOKENS), words=WORDS, places=PLACES)
 
@@ -78,7 +81,8 @@ class InContextLanguages(Experiment):
             objective=prefix_loss,
             tasks_per_step=self.tasks_per_step,
             learning_rate=self.learning_rate,
-            schedule=cosine(steps, WARM_UP),
+            schedule=cosine(steps if self.falling else NEVER, WARM_UP),
+            checkpoint_every=250,
             clip_norm=1.0,
             **keywords,
         )
@@ -120,3 +124,19 @@ class InContextLanguages(Experiment):
 def judged(kind: str, shot: int) -> str:
     """The name of the figure on such tasks after so many examples."""
     return f"{kind}, {shot} example{'' if shot == 1 else 's'}"
+
+
+EXPERIMENTS = {
+    "languages-first": InContextLanguages(
+        steps=1500,
+        shot=8,
+        nouns=3,
+        verbs=2,
+        tasks_per_step=48,
+        weights=(2, 2, 3, 5),
+        falling=False,
+    ),
+    "languages": InContextLanguages(
+        steps=1500, weights=(2, 1, 1, 4), learning_rate=2e-3, start="languages-first"
+    ),
+}

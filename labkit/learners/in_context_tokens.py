@@ -1,20 +1,23 @@
-"""A transformer that reads examples as sequences of tokens (Brown et al. 2020): θ' is
-its cache, and an answer is written token by token.
+"""A transformer that writes what examples showed (Brown et al. 2020): θ' is its cache.
 
-The support is a prompt of x and y in turn, each a fixed number of tokens,
+An example is a sentence x of w tokens and what becomes of it, y, of p tokens. As in
+`in_context`, a prompt is made of questions and answers, two for each token of a y:
 
-    x_1¹ … x_1ʷ y_1¹ … y_1ᵖ   x_2¹ … x_2ʷ y_2¹ … y_2ᵖ   …   x¹ … xʷ
+    question j of x:  which token stands at place j of y?   (c(x¹), …, c(xʷ)) + place_j
+    answer j:         this one does                         the question + E(yʲ)
 
-and the output at each token is a distribution of the next. An answer takes the most
-likely token p times, and reads each before the next (greedy decoding). No weight
-changes: few-shot learning "without any gradient updates" is section 2 there.
+where c and E are learned vectors of tokens. The output at a question is scored against
+E and gives the distribution of yʲ, given all examples before and the tokens of y before
+j. To write a y is to ask for its tokens one by one, to take the likeliest, and to read
+it as the answer (greedy decoding). No weight changes: few-shot learning "without any
+gradient updates" is section 2 of that paper.
 
 Loss, to be given to `meta_train` as its objective: `prefix_loss` of `in_context`, with
 `token_cross_entropy`: the mean over tasks, over all S + Q examples, each after those
-before it, and over the p tokens of its y. Tokens of an x are not predicted.
-Normalisation: inductive. Deviations: where a token stands is said by two more vectors
-than the network's own, for the number of its example and the place in it; the matrix
-that embeds tokens also scores them (Press and Wolf 2017).
+before it, and over the p tokens of its y. Normalisation: inductive. Deviations: that
+paper's prompts are plain text, in which a network must first find out which sentence a
+token belongs to; trained for minutes, ours did not. E both embeds tokens and scores
+them (Press and Wolf 2017).
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from torch.nn import functional as F
 
 from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
-from labkit.networks.transformer import Transformer, length
+from labkit.networks.transformer import Transformer
 
 
 class InContextTokens(Learner):
@@ -34,9 +37,11 @@ class InContextTokens(Learner):
 
     tokens: how many different ones there are, V.
     words, places: how many tokens an x and a y have.
+    code: the length of c(x), of which w must fit into the network's width.
 
     Raises:
-        ValueError: a prompt longer than the network's context.
+        ValueError: a prompt longer than the network's context, 2 p tokens an example;
+            or codes longer than the network is wide.
     """
 
     def __init__(
@@ -46,18 +51,23 @@ class InContextTokens(Learner):
         tokens: int,
         words: int,
         places: int,
+        code: int = 16,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.network, self.words, self.places = network, words, places
-        self.length = words + places - 1  # the last token of a y is not read
-        examples = -(-network.context // self.length)
+        if words * code > network.width:
+            raise ValueError(
+                f"{words} words of code={code} do not fit into width={network.width}."
+            )
+        self.network, self.places = network, places
+        self.codes = nn.Parameter(torch.empty(tokens, code))
+        self.place = nn.Parameter(torch.empty(places, network.width))
         self.embedding = nn.Parameter(torch.empty(tokens, network.width))
-        self.within = nn.Parameter(torch.empty(self.length, network.width))
-        self.number = nn.Parameter(torch.empty(examples, network.width))
         generator = seeded(seed)
-        for vectors in (self.embedding, self.within, self.number):
-            nn.init.normal_(vectors, std=network.width**-0.5, generator=generator)
+        for vectors in (self.codes, self.place):
+            nn.init.normal_(vectors, generator=generator)
+        std = network.width**-0.5  # logits of about 1
+        nn.init.normal_(self.embedding, std=std, generator=generator)
 
     def adapt(
         self,
@@ -66,23 +76,21 @@ class InContextTokens(Learner):
         state: Tensor | None = None,
     ) -> Tensor:
         """The cache of the prompt, or, with `state`, that cache and these examples."""
-        read = length(state) // self.length
-        return self.network.read(self.prompt(support_x, support_y, read), state)[1]
+        return self.network.read(self.prompt(support_x, support_y), state)[1]
 
     def predict(
         self, adapted: Tensor, query_x: Int64[Tensor, "T Q words"]
     ) -> Int64[Tensor, "T Q places"]:
         """The tokens of each query's y. Each query goes on from a copy of the cache."""
         T, Q, _ = query_x.shape
-        read = length(adapted) // self.length
         cache = adapted.repeat_interleave(Q, dim=0)
-        said, at = query_x.flatten(0, 1).unsqueeze(1), 0
         written: list[Tensor] = []
-        while len(written) < self.places:
-            h, cache = self.network.read(self.embed(said, at, read), cache)
-            written.append(self.logits(h[:, -1]).argmax(-1))
-            at += said.shape[-1]
-            said = written[-1].view(T * Q, 1, 1)
+        for question in self.questions(query_x).flatten(0, 1).split(1, dim=1):
+            h, cache = self.network.read(question, cache)
+            token = self.logits(h[:, -1]).argmax(-1)
+            answer = question + self.embed(token).unsqueeze(1)
+            _, cache = self.network.read(answer, cache)
+            written.append(token)
         return torch.stack(written, dim=-1).view(T, Q, self.places)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -94,30 +102,29 @@ class InContextTokens(Learner):
     ) -> Float[Tensor, "T S places V"]:
         """The logits of all tokens of y_1, …, y_S in one pass: each from the examples
         before it, and from its own x and the true tokens of its own y before it."""
-        per_example = self.network(self.prompt(x, y)).unflatten(1, (-1, self.length))
-        return self.logits(per_example[:, :, self.words - 1 :])
+        h = self.network(self.prompt(x, y))[:, 0::2]
+        return self.logits(h).unflatten(1, (-1, self.places))
 
     def prompt(
-        self,
-        x: Int64[Tensor, "T S words"],
-        y: Int64[Tensor, "T S places"],
-        read: int = 0,
+        self, x: Int64[Tensor, "T S words"], y: Int64[Tensor, "T S places"]
     ) -> Float[Tensor, "T L width"]:
-        """The tokens of x_1, y_1, …, x_S, y_S, after so many examples already read."""
-        return self.embed(torch.cat([x, y[..., :-1]], dim=-1), 0, read)
+        """Question and answer in turn, for all places of y_1, …, y_S."""
+        questions = self.questions(x)
+        answers = questions + self.embed(y)
+        return torch.stack([questions, answers], dim=3).flatten(1, 3)
 
-    def embed(
-        self, tokens: Int64[Tensor, "T S n"], at: int, read: int
-    ) -> Float[Tensor, "T L width"]:
-        """Vectors of tokens that stand at `at` and after in S examples, which come
-        after so many already read."""
-        _, S, n = tokens.shape
-        self.network.require_room((read + S - 1) * self.length + at + n)
-        where = self.number[read : read + S, None] + self.within[at : at + n]
-        h = F.embedding(tokens, self.embedding) + where
-        return h.flatten(1, 2) * self.network.width**0.5
+    def questions(
+        self, x: Int64[Tensor, "T S words"]
+    ) -> Float[Tensor, "T S places width"]:
+        """The codes of a sentence side by side, and a vector of the place asked for."""
+        sentence = F.embedding(x, self.codes).flatten(2)
+        sentence = F.pad(sentence, (0, self.network.width - sentence.shape[-1]))
+        return sentence.unsqueeze(2) + self.place
 
-    def logits(self, h: Float[Tensor, "... width"]) -> Float[Tensor, "... V"]:
+    def embed(self, y: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape width"]:
+        return F.embedding(y, self.embedding) * self.network.width**0.5
+
+    def logits(self, h: Float[Tensor, "*shape width"]) -> Float[Tensor, "*shape V"]:
         return h @ self.embedding.T
 
 

@@ -3,7 +3,7 @@
 The same network and the same examples as in `in_context_tokens`, the other way to use
 them. The support is not read as a prompt. Each of its examples stands alone,
 
-    x_i¹ … x_iʷ y_i¹ … y_iᵖ    with loss − (1/Sp) Σ_i Σ_j log p(y_iʲ | x_i, y_i^{<j})
+    x_i, y_i    with loss − (1/Sp) Σ_i Σ_j log p(y_iʲ | x_i, y_i^{<j})
 
 and Adam (Kingma and Ba 2015) descends on their mean loss for some steps, all weights,
 from those the network has. A query is then answered without a prompt, by greedy

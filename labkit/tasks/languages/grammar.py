@@ -24,7 +24,7 @@ SUBJECT, NUMBER, VERB, OBJECT, LITERAL, FINISHED = range(6)
 """What can stand at a place: one of the four tokens of a sentence, a token that is
 always the same, or nothing any more."""
 
-WORDS, PLACES = 4, 8
+WORDS, PLACES = 4, 7
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class Languages:
             raise ValueError(f"orders={self.orders} must be some of {ORDERS}.")
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
-        """Draw tasks: x is [T, N, 4] and y [T, N, 8], numbers of tokens."""
+        """Draw tasks: x is [T, N, 4] and y [T, N, 7], numbers of tokens."""
         grammar = draw_languages(
             n_tasks, self.orders, self.affixes, generator=generator
         )

@@ -2,7 +2,7 @@
 
 A rule puts the parts of a sentence in some order, perhaps leaves one out or repeats it,
 puts signs or keys between them, and changes the letters' case. Those trained on are
-drawn from all there are with at most `PLACES` − 1 tokens, but for those with a name,
+drawn from all there are with at most `PLACES` tokens, but for those with a name,
 `HELD_OUT`. No rule trained on has the skeleton of one of these, which is the order of
 its parts and of the places where a sign or key stands, whatever sign it is and in
 whatever case the words are.
@@ -60,7 +60,6 @@ case or capitals, stands as it is."""
 
 PARTS = {"subject": (SUBJECT, NUMBER), "verb": (VERB,), "object": (OBJECT,)}
 UNITS = (*PARTS.values(), (LITERAL,))
-LONGEST = PLACES - 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Rules:
             )
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
-        """Draw tasks: x is [T, N, 4] and y [T, N, 8], numbers of tokens."""
+        """Draw tasks: x is [T, N, 4] and y [T, N, 7], numbers of tokens."""
         if self.name is None:
             grammar = draw_rules(n_tasks, generator=generator)
         else:
@@ -150,11 +149,11 @@ def trained_skeletons() -> Int64[Tensor, "R places"]:
     """
     held_out = {tuple(parse(pattern)[0]) for pattern in HELD_OUT.values()}
     found = []
-    for units in range(1, LONGEST + 1):
+    for units in range(1, PLACES + 1):
         for chosen in product(UNITS, repeat=units):
             slots = [slot for unit in chosen for slot in unit]
             counts = [slots.count(slot) for slot in (SUBJECT, VERB, OBJECT)]
-            if len(slots) > LONGEST or max(counts) > 2 or sum(counts) < 1:
+            if len(slots) > PLACES or max(counts) > 2 or sum(counts) < 1:
                 continue
             if slots.count(LITERAL) > 4:
                 continue

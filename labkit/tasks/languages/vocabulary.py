@@ -15,17 +15,17 @@ END = ""
 NOUNS, VERBS, SIGNS, KEYS, _AFFIXES = (
     line.split()
     for line in (
-        "dog cat bird horse frog girl boy king queen doctor farmer teacher lion tiger "
-        "bear duck goat snake robot pirate",
-        "saw heard found chased helped followed met pushed called fed liked led",
-        "( ) [ ] { } < > , ; : | / + = * # ~ @ =>",
-        "subject: verb: object: who: did: whom: agent= action= patient=",
+        "dog cat bird horse girl boy king queen doctor farmer lion robot",
+        "saw heard found chased helped followed pushed called",
+        "( ) [ ] { } , ; : | = =>",
+        "subject: verb: object: who: did: whom:",
         "an el ik om ur as et il on ub ar ex",
     )
 )
 SINGULAR, PLURAL = "-", "-s"
-_SYLLABLES = [c + v for c in "bdgklmnprtvz" for v in "aeiou"]
-STEMS = [first + _SYLLABLES[(11 * i + 17) % 60] for i, first in enumerate(_SYLLABLES)]
+_ONSETS, _VOWELS = "bdgklmnptz", "auio"
+_SYLLABLES = [onset + vowel for onset in _ONSETS for vowel in _VOWELS]
+STEMS = [first + _SYLLABLES[(7 * i + 13) % 40] for i, first in enumerate(_SYLLABLES)]
 PREFIXES = [affix + "-" for affix in _AFFIXES]
 SUFFIXES = ["-" + affix for affix in _AFFIXES]
 
