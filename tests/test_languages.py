@@ -5,8 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from labkit import records
 from labkit.device import generator
-from labkit.experiments.languages import TRAINED_ORDERS, InContextLanguages
+from labkit.experiments import find
+from labkit.experiments.languages import (
+    TRAINED_ORDERS,
+    InContextLanguages,
+    judged,
+)
 from labkit.learners.language_oracle import LanguageOracle, read
 from labkit.tasks.languages.changes import (
     lines,
@@ -293,7 +299,7 @@ def test_a_mixture_has_so_many_of_each_kind_in_their_order():
 
 
 def test_training_draws_no_held_out_order():
-    tasks = InContextLanguages(steps=1, weights=(0, 0, 1, 1)).tasks()
+    tasks = InContextLanguages(steps=1, rules=0, plain=0, bare=1, whole=1).tasks()
     e = tasks.sample(400, generator=generator(0))
     oracle = LanguageOracle(HELD_OUT_ORDERS)
     fitting = oracle.adapt(e.support_x[200:], e.support_y[200:])
@@ -301,3 +307,26 @@ def test_training_draws_no_held_out_order():
     assert all(
         LanguageOracle(TRAINED_ORDERS).adapt(e.support_x[200:], e.support_y[200:])
     )
+
+
+# What is stored
+
+
+STORED = (records.RESULTS / "languages.json").exists()
+
+
+@pytest.mark.skipif(not STORED, reason="needs: python -m labkit train languages")
+def test_the_checkpoint_still_gives_its_recorded_figure():
+    experiment, record = find("languages"), records.read("languages")
+    learner = records.load_weights(experiment.learner(), "languages")
+    for kind in ("new languages", "rule: brackets"):
+        name = judged(kind, 4)
+        figure = record.figure(name)
+        again = experiment.evaluate(
+            learner,
+            experiment.evaluations()[name](),
+            n_tasks=figure.n_tasks,
+            seed=figure.seed,
+        )
+        # another processor rounds otherwise, which may turn a close token or two
+        assert again.mean == pytest.approx(figure.mean, abs=3e-3)

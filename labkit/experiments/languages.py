@@ -40,8 +40,9 @@ class InContextLanguages(Experiment):
     """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
 
     nouns, verbs: how many words a task of the training has.
-    weights: of rules, of languages in English order without affixes, of those in any
-        trained order without affixes, and of whole languages.
+    rules, plain, bare, whole: of so many tasks together, how many are rules, languages
+        in English order without affixes, those in any trained order without affixes,
+        and whole languages.
     start: the experiment whose weights it starts from, or "" for fresh ones.
     falling: let the learning rate fall to 0, as the last of several trainings should.
     """
@@ -52,7 +53,10 @@ class InContextLanguages(Experiment):
     shot: int = LARGEST_SHOT
     nouns: int = 4
     verbs: int = 3
-    weights: tuple[int, int, int, int]
+    rules: int
+    plain: int
+    bare: int
+    whole: int
     tasks_per_step: int = 32
     learning_rate: float = 3e-3
     start: str = ""
@@ -97,7 +101,7 @@ class InContextLanguages(Experiment):
             language(orders=TRAINED_ORDERS, affixes=False),
             language(orders=TRAINED_ORDERS),
         )
-        return Mixture(kinds, self.weights)
+        return Mixture(kinds, (self.rules, self.plain, self.bare, self.whole))
 
     def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
         kinds: dict[str, Callable[[int], TaskDistribution]] = {
@@ -109,6 +113,7 @@ class InContextLanguages(Experiment):
             judged(kind, shot): partial(tasks, shot)
             for kind, tasks in kinds.items()
             for shot in SHOTS_JUDGED
+            if shot <= self.shot
         }
 
     def evaluate(
@@ -128,15 +133,18 @@ def judged(kind: str, shot: int) -> str:
 
 EXPERIMENTS = {
     "languages-first": InContextLanguages(
-        steps=1500,
+        steps=1000,
         shot=8,
         nouns=3,
         verbs=2,
         tasks_per_step=48,
-        weights=(2, 2, 3, 5),
+        rules=2,
+        plain=2,
+        bare=3,
+        whole=5,
         falling=False,
     ),
     "languages": InContextLanguages(
-        steps=1500, weights=(2, 1, 1, 4), learning_rate=2e-3, start="languages-first"
+        steps=2200, rules=1, plain=1, bare=2, whole=4, start="languages-first"
     ),
 }
