@@ -4,7 +4,7 @@ A language translates nouns and verbs by a random one-to-one lexicon. It puts su
 verb and object in one of six orders; marks the number of the subject on the noun, and
 perhaps once more, in agreement, on the verb; and marks perhaps subject or object by an
 affix of its case. Each affix is a prefix or a suffix. All are drawn at random for every
-task, so that no language comes twice.
+task: that a language comes twice is beyond all likelihood.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ from labkit.tasks.languages.vocabulary import (
 
 ORDERS = tuple("".join(order) for order in permutations("SVO"))
 HELD_OUT_ORDERS = ("OVS", "VOS")
-"""Not trained on. (Also the rarest two but one among the languages of the world.)"""
-
+"""Not trained on."""
 
 NONE, PREFIX, SUFFIX = range(3)
 SINGULAR_SUBJECT, PLURAL_SUBJECT, SINGULAR_VERB, PLURAL_VERB, NOMINATIVE, ACCUSATIVE = (
@@ -123,7 +122,10 @@ def arrangements(orders: tuple[str, ...], affixes: bool = True) -> list[Arrangem
 class Languages:
     """Tasks of translating into a language that is new in every task.
 
+    shot, query: how many sentences to learn from, and to translate.
     orders: the word orders there are.
+    affixes: whether there are any; without, a language is a lexicon and an order.
+    topic: how many words a task has.
 
     Raises:
         ValueError: no query, or an unknown word order.
