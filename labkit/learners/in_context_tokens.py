@@ -14,10 +14,12 @@ gradient updates" is section 2 of that paper.
 
 Loss, to be given to `meta_train` as its objective: `prefix_loss` of `in_context`, with
 `token_cross_entropy`: the mean over tasks, over all S + Q examples, each after those
-before it, and over the p tokens of its y. Normalisation: inductive. Deviations: that
-paper's prompts are plain text, in which a network must first find out which sentence a
-token belongs to; trained for minutes, ours did not. E both embeds tokens and scores
-them (Press and Wolf 2017).
+before it, and over the p tokens of its y. Normalisation: inductive.
+
+Deviations: the prompts of that paper are plain text, where a network must find out by
+itself which sentence a token belongs to, and where in it. In trials of some minutes, we
+saw it learn rules of format from such prompts, and no languages. E both embeds tokens
+and scores them (Press and Wolf 2017).
 """
 
 from __future__ import annotations
