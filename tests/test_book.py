@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from playwright.sync_api import (
 
 from theme.build import build
 from theme.check import addresses
+from theme.content import walk
+from theme.katex import formula, style_sheet
 from theme.pages import HERE
 
 pytestmark = pytest.mark.browser
@@ -73,6 +76,22 @@ new PerformanceObserver(list => {
 }).observe({ type: "layout-shift", buffered: true });"""
 # All that a first visit loads, uncompressed, but the figures.
 HEAVIEST_PAGE = 300_000
+# Of each formula, every letter that is drawn, with its place beside the first of them.
+LETTERS = """() => [...document.querySelectorAll(".katex-html")].map(formula => {
+  const letters = [];
+  const texts = document.createTreeWalker(formula, NodeFilter.SHOW_TEXT);
+  for (let text; text = texts.nextNode();) {
+    for (let i = 0; i < text.length; i++) {
+      const range = document.createRange();
+      range.setStart(text, i);
+      range.setEnd(text, i + 1);
+      const { x, y, width } = range.getBoundingClientRect();
+      if (width) letters.push([text.data[i], x, y, width]);
+    }
+  }
+  const [, left, top] = letters[0];
+  return letters.map(([letter, x, y, width]) => [letter, x - left, y - top, width]);
+})"""
 QUIETLY = [
     "--headless",
     "--no-sandbox",
@@ -142,6 +161,30 @@ def test_a_number_names_one_thing_in_the_book_and_leads_to_it(book: Path) -> Non
             assert seen.setdefault(number, anchor) == anchor, (name, number)
     kinds = {number.split()[0].split("(")[0] for number in seen}
     assert {"", "Figure", "Table", "Exercise"} <= kinds
+
+
+def test_formulas_are_where_katex_has_set_every_letter(
+    browser: Browser, book: Path
+) -> None:
+    """With its marks, rules and fonts cut to what the book uses, and without."""
+    content = (book.parent / "site" / "content").glob("*.json")
+    trees = [json.loads(file.read_text("utf-8"))["mdast"] for file in content]
+    whole = [n["html"] for tree in trees for n in walk(tree) if n.get("html")]
+    whole = [html for html in dict.fromkeys(whole) if 'class="katex' in html]
+    assert len(whole) > 100
+    places = []
+    for formulas, pages in ((whole, None), (list(map(formula, whole)), whole)):
+        style = style_sheet(pages and map(formula, pages))
+        page = browser.new_page()
+        page.set_content(f"<style>{style}</style><p>" + "<p>".join(formulas))
+        page.evaluate("Promise.all([...document.fonts].map(font => font.load()))")
+        places.append(page.evaluate(LETTERS))
+        page.close()
+    assert len(places[0]) == len(whole)
+    for html, expected, found in zip(whole, *places, strict=True):
+        assert [letter for letter, *_ in found] == [letter for letter, *_ in expected]
+        for (letter, *right), (_, *here) in zip(expected, found, strict=True):
+            assert here == pytest.approx(right, abs=0.5), (letter, html)
 
 
 def opened(

@@ -94,7 +94,8 @@ def _used(
 
 
 def _classes(selector: str) -> set[str]:
-    return set(re.findall(r"\.([a-z][\w-]*)", selector))
+    """Those that something must have for a selector to apply to it."""
+    return set(re.findall(r"(?<!:not\()\.([a-z][\w-]*)", selector))
 
 
 def _face(body: str) -> Face:
