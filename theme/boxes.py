@@ -31,15 +31,17 @@ def image(page: Page, node: Node) -> Markup:
     wanted = node.get("width")
     mime = guess_type(node["url"])[0] or ""
     width, height = picture_size(page.site.fetch(node["url"]), mime)
-    return element(
+    shown = element(
         "img",
         src=page.site.href(node["url"]),
         alt=node["alt"],
         width=width,
         height=height,
-        style=f"width: {wanted}" if wanted else None,
+        style=f"width: {wanted}" if wanted else f"--natural: {width}px",
         class_="plot",
     )
+    # No div, since a picture may stand in a paragraph.
+    return shown if wanted else element("span", shown, class_="scroll picture")
 
 
 @handles("container")
