@@ -9,6 +9,8 @@ from labkit import records
 from labkit.device import generator
 from labkit.experiments import find
 from labkit.experiments.languages import (
+    LARGEST_SHOT,
+    SHOTS_JUDGED,
     TRAINED_ORDERS,
     InContextLanguages,
     judged,
@@ -311,22 +313,37 @@ def test_training_draws_no_held_out_order():
 
 # What is stored
 
+KINDS = ("new languages", *(f"rule: {name}" for name in HELD_OUT))
 
-STORED = (records.RESULTS / "languages.json").exists()
+
+def test_a_new_language_is_learned_from_nothing_to_nine_in_ten():
+    record = records.read("languages")
+    assert record.figure(judged("new languages", 0)).mean < 0.01
+    means = [record.figure(judged("new languages", k)).mean for k in SHOTS_JUDGED]
+    assert means == sorted(means)
+    last = record.figure(judged("new languages", LARGEST_SHOT))
+    assert last.mean - last.ci95 > 0.9 and last.n_tasks >= 1000
+    weights = records.CHECKPOINTS / "languages.safetensors"
+    assert weights.stat().st_size <= 8 * 2**20
 
 
-@pytest.mark.skipif(not STORED, reason="needs: python -m labkit train languages")
-def test_the_checkpoint_still_gives_its_recorded_figure():
+def test_every_named_rule_and_the_new_orders_are_on_record():
+    record = records.read("languages")
+    for kind in (*KINDS, "languages of new orders"):
+        for shot in SHOTS_JUDGED:
+            assert record.figure(judged(kind, shot)).n_tasks >= 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "shot"), [("new languages", LARGEST_SHOT), ("rule: brackets", 4)]
+)
+def test_the_checkpoint_still_gives_its_recorded_figure(kind, shot):
     experiment, record = find("languages"), records.read("languages")
     learner = records.load_weights(experiment.learner(), "languages")
-    for kind in ("new languages", "rule: brackets"):
-        name = judged(kind, 4)
-        figure = record.figure(name)
-        again = experiment.evaluate(
-            learner,
-            experiment.evaluations()[name](),
-            n_tasks=figure.n_tasks,
-            seed=figure.seed,
-        )
-        # another processor rounds otherwise, which may turn a close token or two
-        assert again.mean == pytest.approx(figure.mean, abs=3e-3)
+    figure = record.figure(judged(kind, shot))
+    tasks = experiment.evaluations()[judged(kind, shot)]()
+    again = experiment.evaluate(
+        learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed
+    )
+    # another processor rounds otherwise, which may turn a close token or two
+    assert again.mean == pytest.approx(figure.mean, abs=3e-3)
