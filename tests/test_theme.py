@@ -270,6 +270,14 @@ def test_an_unknown_node_is_named_with_page_line_and_section() -> None:
     assert '"mermaid"' in message
 
 
+def test_where_an_unknown_node_has_no_line_the_last_known_one_is_named(
+    tmp_path: Path,
+) -> None:
+    text = "# A\n\nFirst.\n\n```{mermaid}\ngraph LR\n```\n"
+    with pytest.raises(BookError, match=r'prose\.md, line 3 or below: .*"mermaid"'):
+        build(project(tmp_path / "project", prose=text))
+
+
 def test_a_picture_without_alternative_text() -> None:
     assert "a.png has no alternative text" in fails({"type": "image", "url": "a.png"})
 

@@ -38,6 +38,8 @@ class Page:
     content: Node
     section: str = ""
     """The heading met last."""
+    line: int | None = None
+    """The last line that a node was known to begin on; mystmd forgets some."""
     opened: str | None = ""
     """Its anchor, until a paragraph follows; the page itself has the anchor ""."""
     anchors: dict[str, Markup] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Page:
 
     def render(self, node: Node) -> Markup:
         handler = HANDLERS.get(node["type"], unknown)
+        self.line = _line(node) or self.line
         try:
             html = handler(self, node)
         except PageError:
@@ -69,11 +72,14 @@ class Page:
 
     def place(self, node: Node) -> str:
         """Where the author finds the node."""
-        line = node.get("position", {}).get("start", {}).get("line")
-        place = self.content["location"].lstrip("/") + (
-            f", line {line}" if line else ""
-        )
+        place = self.content["location"].lstrip("/")
+        if self.line:
+            place += f", line {self.line}" + ("" if _line(node) else " or below")
         return place + (f', under "{self.section}"' if self.section else "")
+
+
+def _line(node: Node) -> int | None:
+    return node.get("position", {}).get("start", {}).get("line")
 
 
 def unknown(page: Page, node: Node) -> Markup:
