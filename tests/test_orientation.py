@@ -151,6 +151,8 @@ def test_the_list_of_figures_shows_each_with_its_caption(book: Path) -> None:
         "index.html#tab-one",
     ]
     assert "The caption." in page.select(".gallery li")[0].text
+    for entry in page.select(".gallery li"):
+        assert entry.text.startswith(("Figure", "Table"))
     assert [image["alt"] for image in page.select(".gallery img")] == [
         "A black rectangle",
         "One pixel: black",

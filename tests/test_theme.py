@@ -21,6 +21,7 @@ from theme.errors import BookError
 from theme.nodes import HANDLERS, Page
 from theme.outputs import picture_size
 from theme.render import refuse_failed_cells
+from theme.text import without_links
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,17 @@ def test_the_page_around_the_text(prose: BeautifulSoup, cells: BeautifulSoup) ->
     assert not prose.select("[rel=prev]")
     assert one(cells, "[rel=prev]")["href"] == "index.html"
     assert [link["href"] for link in prose.select(".outline a")] == ["#sec-list"]
+
+
+def test_a_citation_stays_whole_where_a_link_may_not_be() -> None:
+    def text(value: str) -> dict:
+        return {"type": "text", "value": value}
+
+    others = {"type": "emphasis", "children": [text("et al.")]}
+    cite = {"type": "cite", "children": [text("Finn "), others, text(" (2017)")]}
+    group = {"type": "citeGroup", "kind": "narrative", "children": [cite]}
+    shown = page_of().children(without_links({"type": "caption", "children": [group]}))
+    assert shown == "<span>Finn <em>et al.</em> (2017)</span>"
 
 
 # What stops a build

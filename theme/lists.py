@@ -44,7 +44,7 @@ def _figure(book: Book, slug: str, node: Node) -> Markup:
         for part in paragraph["children"]
         if part["type"] != "captionNumber"
     ]
-    picture = page.body and re.search(r"<img([^>]*>)", page.anchors[node["html_id"]])
+    picture = page.body and re.search(r"<img([^>]*)>", page.anchors[node["html_id"]])
     link = element(
         "a",
         f"{node['kind'].capitalize()} {node['enumerator']}",

@@ -94,8 +94,10 @@ def without_links(node: Node) -> Node:
     children: list[Node] = []
     for child in node.get("children", ()):
         copy = without_links(child)
-        if child["type"] in ("link", "crossReference", "cite"):
+        if child["type"] in ("link", "crossReference"):
             children += copy["children"]
+        elif child["type"] == "cite":  # one part of its group, however many words
+            children.append({"type": "span", "children": copy["children"]})
         elif child["type"] == "inlineCode":  # which may become one
             children.append({**child, "linkless": True})
         else:
