@@ -133,7 +133,10 @@ _ = plot_stream(seen[best : best + 1], logits[best : best + 1])
 #
 # ```{math}
 # :label: eq-memory-state
-# s_t = g_\theta(s_{t-1},\, [x_t, y_{t-1}]), \qquad p(y_t \mid x_1, y_1, \dots, y_{t-1}, x_t) = \operatorname{softmax}(V h_t + b)
+# \begin{aligned}
+# s_t &= g_\theta(s_{t-1},\, [x_t, y_{t-1}]) \\
+# p(y_t \mid x_1, y_1, \dots, y_{t-1}, x_t) &= \operatorname{softmax}(V h_t + b)
+# \end{aligned}
 # ```
 #
 # where $h_t$ is a part of $s_t$. Ours is a long short-term memory {cite:p}`hochreiter1997lstm`
