@@ -144,7 +144,7 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 #
 # ## The map
 #
-# :::{table} The chapters. Those without a link are planned.
+# :::{table} The chapters.
 # :label: tab-preface-map
 #
 # | Chapter | What is $\theta'$? | The picture to remember |
@@ -152,14 +152,13 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 # | [](#ch-objective) | all of them | error against the number of examples, between two references |
 # | [](#ch-prototypical) | one mean vector a class | prototypes and their cells, from one shot to five |
 # | [](#ch-matching) | the embedded support set | attention from queries to support drawings |
-# | MAML | weights after gradient steps | one start, and paths that fan out |
-# | MAML's traps | the same, measured four ways | one set of weights, four accuracies |
-# | Recurrent memory | a state and a memory | what is written, and when it is read |
-# | Attention and sets | a summary of the set | a learned band beside the exact one |
-# | Transformers in context | the activations of a prompt | error on top of least squares |
-# | Emergence | the same, as training proceeds | three curves on one axis |
-# | Prompts | the same, in language | accuracy for each order of examples |
-# | All methods | all of them | bytes of $\theta'$ against accuracy |
+# | [](#ch-maml) | weights after gradient steps | one start, and paths that fan out |
+# | [](#ch-maml-traps) | the same, measured four ways | one set of weights, four accuracies |
+# | [](#ch-memory) | a state and a memory | what is written, and when it is read |
+# | [](#ch-sets) | a summary of the set | a learned band beside the exact one |
+# | [](#ch-transformer) | keys and values of a prompt | error on top of least squares |
+# | [](#ch-emergence) | the same, as training proceeds | three tests and a head on one axis |
+# | [](#ch-prompts) | the same, in words | exact answers against shots, for each language and rule |
 # :::
 #
 # You need Python, the gradient of a loss, and a first course in neural networks. You do

@@ -652,4 +652,4 @@ if profile != "smoke":
 # simple to merely suggestive, that induction heads carry much of the in-context learning
 # of large models. {cite:t}`singh2025coopetition` ask what takes the place of in-context
 # learning when it fades, and find that the two share parts. In the next chapter the items
-# are words, and the prompts are read by a model that we did not train for them.
+# are words, and a prompt is a lesson in a language that nobody speaks.
