@@ -96,7 +96,7 @@ def plot_reading(
     figure, axes = plt.subplots(
         2,
         len(moments),
-        figsize=(4.1 * len(moments), 4.7),
+        figsize=(3.0 * len(moments), 4.0),
         height_ratios=(len(names), 1.6),
         squeeze=False,
     )
