@@ -313,8 +313,8 @@ def test_a_checkpoint_still_gives_its_recorded_errors(name):
     assert again.mean == pytest.approx(figure.mean, rel=1e-3)
 
 
-def test_the_transformer_errs_a_tenth_more_than_bayes_at_twice_the_dimension():
-    """1.100 ± 0.004 times as much, over 20,000 tasks of 32 queries."""
+def test_the_transformer_errs_within_a_tenth_of_bayes_at_twice_the_dimension():
+    """1.08 times as much, over 20,000 tasks of 16 queries."""
     experiment = find("linear-regression-longer")
     learner = records.load_weights(experiment.learner(), "linear-regression-longer")
     tasks = experiment.new(2 * experiment.dimension, query=16)
@@ -322,4 +322,4 @@ def test_the_transformer_errs_a_tenth_more_than_bayes_at_twice_the_dimension():
         error(learner, tasks, 2000),
         error(Ridge(experiment.noise), tasks, 2000),
     )
-    assert least.mean < ours.mean < 1.12 * least.mean
+    assert least.mean < ours.mean < 1.1 * least.mean
