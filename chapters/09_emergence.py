@@ -463,8 +463,8 @@ plt.show()
 # once learned in context.
 #
 # On the right every context holds the answer. There is no query that only the weights
-# could answer, next to no loss is left, and nothing takes the head apart. So it is not
-# the length of training that undoes it, but what the rest of the data goes on to ask for.
+# could answer, and nothing takes the head apart. So here it is not the length of training
+# that undoes it, but what the rest of the data goes on to ask for.
 # {cite:t}`singh2023transient` have first evidence that a penalty on the weights keeps it
 # longer. (Every part of ours begins with Adam's averages afresh.)
 #

@@ -389,14 +389,14 @@ for name, (prompt, gradient) in pairs.items():
 one = new_languages.sample(1, generator=generator(seed, device))
 for name, learner in (("prompt", model), ("gradient", tuned)):
     asked = price(learner, one)
-    work = f"{asked.operations / 1e9:.1f} billion operations"
+    work = f"{asked.operations / 1e6:,.0f} million operations"
     print(f"{name:8} θ′: {asked.bytes:>10,} bytes, {work}")
 
 # %% [markdown]
 # Sixteen examples determine every answer here. Read as a prompt, they are used nearly to
 # the last; by gradient, about half of the answers come out. Brackets do not care. The
 # price is the other way around: the copy of the weights is three times as large as the
-# cache, and takes over a hundred times as many operations.
+# cache, and takes over ninety times as many operations.
 #
 # Two cautions. The network was trained to learn from prompts and not from gradients; one
 # trained as in [](#ch-maml), for the loss *after* descent, would start elsewhere. And
