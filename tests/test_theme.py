@@ -116,6 +116,15 @@ def test_every_letter_of_a_formula_is_in_its_font(
     assert set(fonts["AMS"]) == {ord("R")}
 
 
+def test_a_common_style_of_formulas_is_a_class(
+    book: Path, prose: BeautifulSoup
+) -> None:
+    style = (book / "static" / "katex" / "katex.css").read_text("utf-8")
+    (name,) = re.findall(r"\.katex \.(\w+){height:2\.7em}", style)
+    assert prose.select(f"#eq-square .pstrut.{name}")
+    assert "height:2.7em" not in str(prose)
+
+
 def test_a_style_sheet_has_the_rules_that_the_formulas_need(book: Path) -> None:
     style = (book / "static" / "katex" / "katex.css").read_text("utf-8")
     assert ".katex .vlist>span>span{" in style

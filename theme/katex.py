@@ -23,12 +23,27 @@ KATEX = Path(__file__).parent / "node_modules" / "katex"
 ATOMS = frozenset(
     ["mord", "mop", "mbin", "mrel", "mopen", "mclose", "mpunct", "minner", "mtight"]
 )
+# What KaTeX writes into more marks than anything else; here each is a class, "i0" on.
+COMMON_STYLES = (
+    "height:2.7em",
+    "margin-right:0.2778em",
+    "margin-right:0.2222em",
+    "height:3em",
+    "margin-right:0.1667em",
+    "height:0.15em",
+    "height:1em;vertical-align:-0.25em",
+    "top:-3.063em;margin-right:0.05em",
+    "top:-2.55em;margin-right:0.05em",
+    "margin-right:0.02778em",
+    "margin-right:0.03588em",
+    "height:0.4306em",
+)
 Face = frozenset[str]
 """A family, and how it differs from regular: `{"KaTeX_Main", "font-weight:700"}`."""
 
 
 def formula(html: str) -> Markup:
-    """A formula without the marks that change nothing, which are a tenth of a page."""
+    """A formula without the marks that change nothing, a sixth of its page's weight."""
 
     def styled(match: re.Match[str]) -> str:
         names = " ".join(name for name in match[1].split() if name not in ATOMS)
@@ -37,6 +52,10 @@ def formula(html: str) -> Markup:
     html = re.sub(r' (?:xmlns|encoding)="[^"]*"|margin-left:0em;', "", html)
     html = re.sub(r' class="([^"]*)"', styled, html)
     html = re.sub(r'(style="[^"]*);"', r'\1"', html)
+    for i, style in enumerate(COMMON_STYLES):
+        written = re.escape(f' style="{style}"')
+        html = re.sub(f'(class="[^"]*)"{written}', rf'\1 i{i}"', html)
+        html = re.sub(written, f' class="i{i}"', html)
     return Markup(re.sub(r"<span>([^<]+)</span>", r"\1", html))
 
 
@@ -49,6 +68,7 @@ def style_sheet(pages: Iterable[str] | None = None) -> str:
     letters: dict[Face, set[str]] | None = None
     if pages is not None:
         rules, letters = _used(rules, _spans("".join(pages)))
+    rules += [(f".katex .i{i}", style) for i, style in enumerate(COMMON_STYLES)]
     return "".join(
         f"{selectors}{{{_embedded(body, letters)}}}" for selectors, body in rules
     )
@@ -116,8 +136,8 @@ def _embedded(body: str, letters: dict[Face, set[str]] | None) -> str:
         cut = Subsetter(wanted)
         cut.populate(unicodes=map(ord, letters[_face(body)]))
         cut.subset(font)
-    font.flavor = "woff"
+    font.flavor = "woff2"
     written = io.BytesIO()
     font.save(written)
     data = b64encode(written.getvalue()).decode()
-    return re.sub("src:.*", f'src:url("data:font/woff;base64,{data}")', body)
+    return re.sub("src:.*", f'src:url("data:font/woff2;base64,{data}")', body)
