@@ -221,7 +221,7 @@ def _mann(real: Literal["none", "small1"]) -> CharacterStream:
         glyph_alphabets=50,
         omniglot=real,
         warm_up=2000,
-        steps=1500,
+        steps=10_000,
         published=_published("MANN"),
         deviations=(
             FEATURES,
