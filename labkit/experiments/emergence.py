@@ -110,9 +110,6 @@ class Emergence(Experiment):
     ) -> Evaluation:
         return evaluate(learner, tasks, tasks_per_batch=500, **keywords)
 
-    def data_sha256(self) -> dict[str, str]:
-        return {}
-
 
 @dataclass
 class Watch:

@@ -82,9 +82,6 @@ class FunctionRegression(Experiment):
             learner, tasks, score=log_likelihood, tasks_per_batch=1, **keywords
         )
 
-    def data_sha256(self) -> dict[str, str]:
-        return {}
-
 
 def _published(value: float, method: str) -> dict[str, Published]:
     source = f"{method}, as reported for Nguyen & Grover 2022; not verified"

@@ -122,9 +122,6 @@ class InContextLanguages(Experiment):
         """Exact match of the answer after all examples."""
         return evaluate_by_shots(cast(InContextTokens, learner), tasks, **keywords)[-1]
 
-    def data_sha256(self) -> dict[str, str]:
-        return {}
-
 
 def judged(kind: str, shot: int) -> str:
     """The name of the figure on such tasks after so many examples."""

@@ -108,9 +108,6 @@ class InContextRegression(Experiment):
             learner, tasks, score=squared_error, tasks_per_batch=500, **keywords
         )
 
-    def data_sha256(self) -> dict[str, str]:
-        return {}
-
 
 def of_pool(size: int, draw: int) -> str:
     """The name of the experiment on a pool of that size; 0 is without a pool."""

@@ -67,9 +67,6 @@ class FewShotSinusoids(GradientBased):
         keywords["n_tasks"] *= 10
         return super().evaluate(learner, tasks, tasks_per_batch=100, **keywords)
 
-    def data_sha256(self) -> dict[str, str]:
-        return {}
-
 
 def after(steps: int) -> str:
     """The name of the figure after so many inner steps."""
