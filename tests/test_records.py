@@ -186,11 +186,13 @@ def test_rows_of_records_shown_in_a_chapter_are_those_of_the_records(path):
 
 def test_the_figures_in_the_readme_are_those_of_the_records():
     readme = (records.REPOSITORY / "README.md").read_text()
-    shown = re.search(
-        r"<!-- records:begin (.*?) -->\n(.*?)\n<!-- records:end -->", readme, re.S
+    tables = re.findall(
+        r"<!-- records:begin (.*?) \| (.*?) -->\n(.*?)\n<!-- records:end -->",
+        readme,
+        re.S,
     )
-    assert shown, "README.md has lost its table of records"
-    names, pattern = shown[1].split(" | ")
-    expected = records.table([records.read(n) for n in names.split()], pattern)
-    command = f"python -m labkit table {names} --tasks '{pattern}'"
-    assert shown[2].strip() == expected, f"put there what `{command}` prints"
+    assert tables, "README.md has lost its tables of records"
+    for names, pattern, shown in tables:
+        expected = records.table([records.read(n) for n in names.split()], pattern)
+        command = f"python -m labkit table {names} --tasks '{pattern}'"
+        assert shown.strip() == expected, f"put there what `{command}` prints"
