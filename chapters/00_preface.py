@@ -67,8 +67,10 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 #
 # ```{math}
 # :label: eq-preface
-# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr]
-# \qquad \text{with} \qquad \theta' = \adapt(\theta, \support_\task) ,
+# \begin{gathered}
+# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr] \\
+# \text{with} \quad \theta' = \adapt(\theta, \support_\task) ,
+# \end{gathered}
 # ```
 #
 # find $\theta$ such that, on a new task, a learner that has adapted to a few examples

@@ -149,8 +149,10 @@ for name, tensor in vars(episode).items():
 #
 # ```{math}
 # :label: eq-objective
-# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr]
-# \qquad \text{with} \qquad \theta' = \adapt(\theta, \support_\task) .
+# \begin{gathered}
+# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr] \\
+# \text{with} \quad \theta' = \adapt(\theta, \support_\task) .
+# \end{gathered}
 # ```
 #
 # Equation [](#eq-objective) is the whole book. Read it from the inside: adapt, ask,
@@ -214,7 +216,7 @@ for name, tensor in vars(episode).items():
 
 # %%
 class FixedFunction(Learner):
-    """Every task gets the same answer: there is no θ', and nothing to adapt."""
+    """Every task gets the same answer: there is no θ′, and nothing to adapt."""
 
     def __init__(self, function):
         super().__init__()

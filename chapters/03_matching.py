@@ -22,12 +22,12 @@
 #
 # :::{admonition} What you will be able to do
 # :class: tip
-# - write the prediction as a softmax and a matrix product, and check it by hand;
-# - say in which limits it is a nearest neighbour or the class frequencies, and prove that it
-#   ranks classes by something between the nearest neighbour and the prototype;
-# - derive why raw cosines cannot be confident, and measure what one learned number changes;
-# - explain what full-context embeddings add, what they cost, and what they depend on;
-# - predict when attention names the class with the most examples, whatever it is shown.
+# - Write the prediction as a softmax and a matrix product, and check it by hand.
+# - Say in which limits it is a nearest neighbour or the class frequencies, and prove that it
+#   ranks classes by something between the nearest neighbour and the prototype.
+# - Derive why raw cosines cannot be confident, and measure what one learned number changes.
+# - Explain what full-context embeddings add, what they cost, and what they depend on.
+# - Predict when attention names the class with the most examples, whatever it is shown.
 # :::
 
 # %% tags=["parameters"]
@@ -45,9 +45,6 @@ import torch
 from IPython.display import HTML
 from torch.nn import functional as F
 
-print(f"profile {profile}")
-
-# %% tags=["hide-input"]
 from labkit import figures, records
 from labkit.device import choose, generator
 from labkit.evaluation import evaluate, task_scores
@@ -68,7 +65,6 @@ from labkit.training import cosine, meta_train
 
 figures.style()
 device = choose(device)
-print(f"on {device.type}")
 
 # %% [markdown]
 # ## A vote of the examples
@@ -657,7 +653,7 @@ for source, tasks in (("glyphs", glyphs), ("real", real)):
 #
 # :::{exercise} How many examples silence the others?
 # :label: ex-silence
-# With raw cosines ($s = 1$) of features that are not negative, how many times as many
+# *Easy, 10 minutes.* With raw cosines ($s = 1$) of features that are not negative, how many times as many
 # examples as the others must a class have for every query to be given its name? And if
 # cosines reach $-1$? Check the first answer on glyphs.
 # :::
@@ -684,7 +680,7 @@ assert first == 1
 # %% [markdown]
 # :::{exercise} Votes by class
 # :label: ex-mean-kernel
-# Mend Equation [](#eq-matching) so that the number of examples no longer matters: give each example
+# *Medium, 15 minutes.* Mend Equation [](#eq-matching) so that the number of examples no longer matters: give each example
 # of class $k$ the weight $1/n_k$ before normalising. How much of the damage of ten against
 # one is undone, and does it now reach the prototypes?
 # :::
@@ -716,7 +712,7 @@ assert first < 1
 # %% [markdown]
 # :::{exercise} The flat end is a prototype in disguise
 # :label: ex-flat
-# As $s \to 0$, attention ranks classes by their mean cosine. Show that for unit vectors this
+# *Medium, 15 minutes.* As $s \to 0$, attention ranks classes by their mean cosine. Show that for unit vectors this
 # is $\lVert \bar z_k \rVert$ times the cosine to the class mean $\bar z_k$. Divide the factor
 # out, and compare with the left end of [](#fig-scale).
 # :::
@@ -749,7 +745,7 @@ print(f"prototypes {with_prototypes:.3f}")
 # %% [markdown]
 # :::{exercise} Attention that predicts values
 # :label: ex-values
-# Nothing in Equation [](#eq-matching) needs one-hot labels. Predict the sinusoids of
+# *Hard, 30 minutes.* Nothing in Equation [](#eq-matching) needs one-hot labels. Predict the sinusoids of
 # [](#ch-objective) from 10 support points by the same average, with the kernel
 # $e^{-s (x - x')^2}$ on the inputs as they are. Can any $s$ beat the best fixed function,
 # whose error is 3.01? Where must the method fail?

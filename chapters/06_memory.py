@@ -178,10 +178,10 @@ with torch.no_grad():
         state = learner.adapt(x[:, t : t + 1], y[:, t : t + 1], state)
 assert all(map(torch.allclose, state.memory, whole.memory))
 learner.float()
-print("numbers in θ':", sum(part[0].numel() for part in (*state.memory, state.label)))
+print("numbers in θ′:", sum(part[0].numel() for part in (*state.memory, state.label)))
 
 # %% [markdown]
-# So θ' has 405 numbers, after one example as after fifty: 400 of state and 5 of label. A
+# So $\theta'$ has 405 numbers, after one example as after fifty: 400 of state and 5 of label. A
 # matching network would by now hold 50 embeddings.
 #
 # (sec-memory-ceiling)=
@@ -358,7 +358,7 @@ _ = plot_memory(seen, logits, writes, reads, curves, ceiling=ceiling)
 # ## Where the adaptation lives
 #
 # A picture suggests; an operation decides. After 40 steps of a stream we ask for one more
-# drawing of each class. Then we ask again with parts of θ' put back to what they were before
+# drawing of each class. Then we ask again with parts of $\theta'$ put back to what they were before
 # the first step: the matrix with all that belongs to it, or the state of the controller.
 
 # %%
@@ -616,7 +616,7 @@ assert abs(share - (0.6 + 0.4 * 5 / 12)) < 0.02
 # %% [markdown]
 # :::{exercise} The price of one more example
 # :label: ex-memory-price
-# *Easy, 10 minutes.* How many bytes does θ' take, and how many multiplications does one more
+# *Easy, 10 minutes.* How many bytes does $\theta'$ take, and how many multiplications does one more
 # example cost, for the live LSTM, for MANN, and for a matching network with the same
 # 64 features, after $n$ examples? When is the LSTM the cheapest?
 # :::

@@ -335,12 +335,10 @@ for name, (scores, _) in results.items():
     print(f"{name:22} {scores[:, 0].mean():5.2f} ± {half:.2f} nats per target")
 
 # %%
-#| label: tab-sets-records
-#| caption: Recorded log-likelihoods, all after training on the RBF kernel alone.
 from IPython.display import HTML
 
 shipped = [records.read(name) for name in names.values()]
-HTML(records.html_table(shipped, "Nats per target; 5,000 tasks each"))
+HTML(records.html_table(shipped, "Log-likelihood, all trained on the RBF kernel alone"))
 
 # %% [markdown]
 # Not to know the kernel costs less than a tenth of a nat: a handful of points give most of it

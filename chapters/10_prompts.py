@@ -197,6 +197,8 @@ measured["what is known"] = (counts, [*of_reader.values()])
 plot_by_shots(right, measured)
 right.legend(loc="lower right")
 plt.show()
+
+# %%
 for k in (2, 4, 6, 8, shots):
     print(f"{k:2} examples: {of_model[k].percent()}, known {of_reader[k].percent()}")
 assert profile == "smoke" or of_model[shots].mean >= 0.9
@@ -586,6 +588,102 @@ held = torch.stack(seen).all(0)
 print(f"covered: {held.float().mean():.1%}, by the formula {covered(3):.1%}")
 inside, outside = (right[where].float().mean().item() for where in (held, ~held))
 print(f"right where covered {inside:.1%}, elsewhere {outside:.1%}")
+
+# %% [markdown]
+# :::{exercise} Choose the examples
+# :label: ex-prompts-choice
+# *Medium, 20 minutes.* Whoever writes a prompt may choose what is in it. What is the
+# smallest number of sentences that hold all nine items of a language, the numbers
+# included? Of many prompts of that size take those that do, and compare network and
+# `LanguageOracle` on them. Which of the two has something to gain from choosing?
+# :::
+#
+# ::::{solution} ex-prompts-choice
+# :label: sol-prompts-choice
+# :class: dropdown
+# Three: each of the three verbs once, six places for the four nouns, one sentence in
+# another number than the others.
+#
+# :::{embed} #cell-prompts-choice
+# :::
+#
+# Both gain, the reader everything: three sentences that hold each item nearly always
+# determine each answer. The network's score more than doubles, and still it fails at
+# nearly half of what can be known. What it lacks at three examples is not information
+# alone.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-prompts-choice
+drawn = by_profile(profile, smoke=200, book=3000, paper=30_000)
+e = replace(new_languages, shot=3).sample(drawn, generator=generator(seed, device))
+subject, number, verb, object_ = e.support_x.unbind(-1)
+
+
+def different(items):
+    """How many different ones there are in each row."""
+    ordered = items.sort(1).values
+    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(1)
+
+
+whole = (
+    (different(torch.cat([subject, object_], 1)) == 4)
+    & (different(verb) == 3)
+    & (different(number) == 2)
+)
+print(f"{whole.float().mean():.1%} of the prompts of three hold everything")
+shares = []
+for name, of_kind in {"these": whole, "others": ~whole}.items():
+    i = of_kind.nonzero()[:200, 0]
+    support, queries = (e.support_x[i], e.support_y[i]), e.query_x[i]
+    for reader in (model, LanguageOracle()):
+        with torch.no_grad():
+            written = reader.predict(reader.adapt(*support), queries)
+        right = exact_match(written, e.query_y[i]).mean().item()
+        print(f"{name:6} {type(reader).__name__:15} {right:.0%}")
+        shares.append(right)
+assert profile == "smoke" or shares[1] > 0.95 > shares[0] > 1.5 * shares[2]
+
+# %% [markdown]
+# :::{exercise} The same examples in another order
+# :label: ex-prompts-order
+# *Easy, 15 minutes.* {cite:t}`lu2022fantastically` find that the order of a prompt's
+# examples can decide between a good answer and a guess. Give the network the same eight
+# examples in five orders. How much does the share of exact answers vary between orders,
+# and how often does the answer to one and the same query?
+# :::
+#
+# ::::{solution} ex-prompts-order
+# :label: sol-prompts-order
+# :class: dropdown
+#
+# :::{embed} #cell-prompts-order
+# :::
+#
+# The share hardly varies, since each task has its own examples to be shuffled. But a query
+# that is answered wrongly in one order is often answered rightly in another: about as
+# many are so as fail in every order. A mean over tasks hides that, and whoever has one task
+# does not get the mean.
+# ::::
+
+# %% tags=["remove-cell"]
+#| label: cell-prompts-order
+n = by_profile(profile, smoke=20, book=200, paper=2000)
+source = generator(seed + 1, device)
+e = replace(new_languages, shot=8).sample(n, generator=source)
+hits = []
+for _ in range(5):
+    order = torch.rand(n, 8, generator=source, device=source.device).argsort(1)
+    x, y = (part.take_along_dim(order[..., None], 1) for part in (e.support_x, e.support_y))
+    with torch.no_grad():
+        written = model.predict(model.adapt(x, y), e.query_x)
+    hits.append(exact_match(written, e.query_y))
+hits = torch.stack(hits)
+print("exact answers by order:", [f"{share:.0%}" for share in hits.mean(1).tolist()])
+mixed = (hits.amax(0) > hits.amin(0)).float().mean().item()
+print(f"right in some orders and wrong in others: {mixed:.0%} of the queries")
+print(f"wrong in every order: {(1 - hits.amax(0)).mean().item():.0%}")
+assert profile == "smoke" or mixed > 0.03
 
 # %% [markdown]
 # :::{exercise} A larger vocabulary

@@ -96,8 +96,8 @@ def plot_memory(
     labels = episode.support_y[0].argmax(-1).tolist()
     answers = logits[0].argmax(-1).tolist()
     named = [ascii_uppercase[labels[t]] for t in writes.argmax(0).tolist()]
-    figure = plt.figure(figsize=(11, 7))
-    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.6, 2, 2))
+    figure = plt.figure(figsize=(11, 9))
+    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.5, 2, 2))
     strip = figure.add_subplot(grid[0, 0])
     for t, drawing in enumerate(episode.support_x[0, :steps, 0].detach().cpu()):
         draw(strip, drawing, t, answers[t] == labels[t])
@@ -118,7 +118,7 @@ def plot_memory(
         panel.grid(False)
         panel.set(ylabel=f"slot {name}", xlim=(-0.5, steps - 0.5))
         panel.set_xticks(range(0, steps, 5), [str(t + 1) for t in range(0, steps, 5)])
-        panel.set_yticks(range(slots), named, fontsize="xx-small")
+        panel.set_yticks(range(slots), named, fontsize="x-small")
     panel.set_xlabel("step of the stream")
     right = figure.add_subplot(grid[1:, 1])
     plot_by_presentation(right, curves, ceiling=ceiling, chance=1 / classes)

@@ -71,7 +71,7 @@ class Figure:
         """With its interval, an accuracy in percent: "98.1 ± 0.2%", "0.79 ± 0.01"."""
         if self.unit == "accuracy":
             return self.percent()
-        return f"{self.mean:.2f} ± {self.ci95:.2f}"
+        return f"{self.mean:.2f} ± {self.ci95:.2f}".replace("-", "−")
 
     def claimed(self) -> str:
         """The published figure and its source; a dash if there is none."""

@@ -56,7 +56,34 @@ def test_words(prose: BeautifulSoup) -> None:
 
 
 def test_simple_mathematics_that_mystmd_takes_apart(prose: BeautifulSoup) -> None:
-    assert any(span.text == "10-6" for span in prose.select("article span:has(> sup)"))
+    assert any(span.text == "10−6" for span in prose.select("article span:has(> sup)"))
+
+
+def test_no_line_ends_between_a_short_formula_and_its_comma(
+    prose: BeautifulSoup,
+) -> None:
+    kept = next(s for s in prose.select(".unbroken") if s.find("annotation"))
+    assert kept.find("annotation").text == r"\theta' \in \mathbb{R}"
+    assert kept.text.endswith(",")
+    assert not str(kept.next_sibling).startswith(",")
+
+
+def test_lines_end_within_long_formulas_and_not_beside_times_signs() -> None:
+    page = Page(Site(fetch=lambda path: b""), "", {"location": ""})
+    base = '<span class="base">{}</span>'
+    html = '<span class="katex-html" aria-hidden="true">{}</span>'
+    long, short = (
+        {"type": "inlineMath", "html": html.format(base.format("x" * n) * 2)}
+        for n in (20, 2)
+    )
+    text = {"type": "text", "value": "of 28 × 28 (the"}
+    rendered = page.children({"children": [text, long, {**text, "value": ") end"}]})
+    assert "unbroken" not in rendered
+    assert "28\u00a0×\u00a028" in rendered
+    rendered = page.children({"children": [text, short, {**text, "value": ") end"}]})
+    assert rendered.startswith("of 28\u00a0×\u00a028 <span")
+    assert ">(the<span" in rendered
+    assert rendered.endswith(")</span> end")
 
 
 def test_code_is_marked_where_it_has_a_colour_and_nowhere_else() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "labkit"
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+ITEM = r"[\w*]+(?:, [\w*]+)*: |- "
 Documented = griffe.Class | griffe.Function
 
 
@@ -67,7 +68,7 @@ def reference(book: Book, title: str) -> Sheet:
     body, outline = Markup(""), []
     uses = _uses(book)
     for module in modules:
-        heading = element("code", module.path)
+        heading = element("code", _breakable(module.path))
         if module.path != title:  # which is above the page already
             name = module.path.removeprefix(f"{title}.")
             outline.append((2, module.path, escape(name)))
@@ -97,7 +98,11 @@ def _package(root: Path) -> griffe.Module | None:
 
 def _modules(module: griffe.Module) -> list[griffe.Module]:
     """The module and all below it that are not private."""
-    inner = [m for n, m in sorted(module.modules.items()) if not n.startswith("_")]
+    inner = [
+        below
+        for name, below in sorted(module.modules.items())
+        if not name.startswith("_") and not below.is_alias  # it lives elsewhere
+    ]
     return [module, *(found for below in inner for found in _modules(below))]
 
 
@@ -142,7 +147,7 @@ def _uses(book: Book) -> dict[str, list[str]]:
 
 def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
     source = dedent(entry.source)
-    content = element("h3", element("code", entry.name), id=entry.path)
+    content = element("h3", element("code", _breakable(entry.name)), id=entry.path)
     content += highlighted(_signature(source), "python")
     content += _docstring(book, entry)
     if isinstance(entry, griffe.Class):
@@ -206,7 +211,8 @@ def _summary(module: griffe.Module) -> str:
 
 
 def _docstring(book: Book, of: griffe.Object) -> Markup:
-    """Paragraphs, preformatted blocks, `name: …` lists, and sections such as Raises."""
+    """Paragraphs, preformatted blocks, lists of `name: …` or `- …`, and sections such
+    as Raises."""
     content = Markup("")
     text = of.docstring.value if of.docstring else ""
     for number, block in enumerate(re.split(r"\n\s*\n", text) if text else []):
@@ -217,18 +223,26 @@ def _docstring(book: Book, of: griffe.Object) -> Markup:
         elif all(line.startswith("    ") for line in block.splitlines()):
             content += element("pre", dedent(block), class_="output")
             continue
-        if number and re.match(r"\w+: ", block):
-            items = [_inline(book, item) for item in re.split(r"\n(?=\w+: )", block)]
-            content += element("ul", joined(element("li", item) for item in items))
+        if number and re.match(ITEM, block):
+            items = re.split(rf"\n(?={ITEM})", block)
+            texts = [_inline(book, item.removeprefix("- ")) for item in items]
+            content += element("ul", joined(element("li", text) for text in texts))
         else:
             content += element("p", _inline(book, block))
     return content
 
 
 def _inline(book: Book, text: str) -> Markup:
-    """Text with `code` in it, of which known names are links."""
+    """Text with `code` in it, of which known names are links, and with *emphasis*."""
     parts = text.split("`")
     return joined(
-        code_with_link(book.site, part) if number % 2 else escape(part)
+        code_with_link(book.site, part)
+        if number % 2
+        else Markup(re.sub(r"\*(\w[^*]*)\*", r"<em>\1</em>", escape(part)))
         for number, part in enumerate(parts)
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A long name may go on in the next line after a dot or an underscore."""
+    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", name))

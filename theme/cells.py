@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import dedent
 
 from markupsafe import Markup
 
@@ -69,7 +70,7 @@ def code(page: Page, node: Node) -> Markup:
         return Markup("")
     numbered = node.get("showLineNumbers")
     source = highlighted(
-        node["value"],
+        dedent(node["value"]),  # a method in a listing stands in no class
         node.get("lang") or "text",
         number_from=node.get("startingLineNumber", 1) if numbered else None,
         emphasised=frozenset(node.get("emphasizeLines", ())),

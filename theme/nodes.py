@@ -5,6 +5,7 @@ The functions are in text.py, boxes.py and cells.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,8 @@ from theme.html import element, joined
 
 Handler = Callable[["Page", Node], Markup]
 HANDLERS: dict[str, Handler] = {}
+UNBROKEN = 26
+"""Letters that fit any line together: a formula, and the words that it touches."""
 POINTING = ("crossReference", "captionNumber")
 """Nodes that carry the anchor of another."""
 
@@ -68,7 +71,12 @@ class Page:
         return self.render(self.content["mdast"])
 
     def children(self, node: Node) -> Markup:
-        return joined(self.render(child) for child in node.get("children", ()))
+        nodes = node.get("children", [])
+        parts = [self.render(child) for child in nodes]
+        for i, child in enumerate(nodes):
+            if child["type"] == "inlineMath":
+                keep_together(nodes, parts, i)
+        return joined(parts)
 
     def place(self, node: Node) -> str:
         """Where the author finds the node."""
@@ -80,6 +88,31 @@ class Page:
 
 def _line(node: Node) -> int | None:
     return node.get("position", {}).get("start", {}).get("line")
+
+
+def keep_together(nodes: list[Node], parts: list[Markup], i: int) -> None:
+    """Let no line end within a short formula, nor between it and what it touches.
+
+    Browsers may break a line on either side of a formula, before a full stop too.
+    """
+
+    def touching(pattern: str, at: int) -> str:
+        is_text = 0 <= at < len(nodes) and nodes[at]["type"] == "text"
+        found = re.search(pattern, parts[at]) if is_text else None
+        return found[0] if found else ""
+
+    before, after = touching(r"[^\s>]+\Z", i - 1), touching(r"\A[^\s<]+", i + 1)
+    drawn = nodes[i]["html"].partition('class="katex-html"')[2]
+    length = len(re.sub("<[^>]*>|\u200b", "", drawn[drawn.find(">") + 1 :]))
+    breakable = before or after or drawn.count('class="base"') > 1
+    if not breakable or length + len(before) + len(after) > UNBROKEN:
+        return
+    whole = Markup(before) + parts[i] + Markup(after)
+    parts[i] = element("span", whole, class_="unbroken")
+    if before:
+        parts[i - 1] = Markup(parts[i - 1].removesuffix(before))
+    if after:
+        parts[i + 1] = Markup(parts[i + 1].removeprefix(after))
 
 
 def unknown(page: Page, node: Node) -> Markup:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from markupsafe import Markup, escape
 
 from theme.content import Node, Site, words
 from theme.errors import BookError
 from theme.html import element, joined
 from theme.katex import formula
-from theme.nodes import Page, handles, plain
+from theme.nodes import UNBROKEN, Page, handles, plain
 
 
 @handles("text")
 def text(page: Page, node: Node) -> Markup:
-    return escape(node["value"])
+    """As written, but for minus signs, and lines that would end beside a × or ±."""
+    signed = re.sub(r"(?<![\w-])-(?=\d)", "−", node["value"])
+    return escape(re.sub(r"(?<=[\d%])\s([×±])\s(?=\d)", "\u00a0\\1\u00a0", signed))
 
 
 plain("emphasis", "em")
@@ -55,16 +59,22 @@ def line(page: Page, node: Node) -> Markup:
 
 @handles("inlineCode")
 def inline_code(page: Page, node: Node) -> Markup:
-    if node.get("linkless"):
-        return element("code", node["value"])
-    return code_with_link(page.site, node["value"])
+    return code_with_link(
+        page.site, node["value"], linkless=node.get("linkless", False)
+    )
 
 
-def code_with_link(site: Site, value: str) -> Markup:
+def code_with_link(site: Site, value: str, *, linkless: bool = False) -> Markup:
     """Code in a text; a name that the reference explains leads there."""
-    href = site.explanation(value)
-    code = element("code", value)
+    href = None if linkless else site.explanation(value)
+    code = element("code", joined(map(_word, value.split(" ")), " "))
     return element("a", code, href=href) if href else code
+
+
+def _word(word: str) -> Markup:
+    """Of code: whole on its line, if it is short and a browser might break it."""
+    breaks = "-" in word and len(word) <= UNBROKEN
+    return element("span", word, class_="unbroken") if breaks else escape(word)
 
 
 @handles("abbreviation")

@@ -32,13 +32,14 @@ from labkit.networks.views import Views
 from labkit.records import Published, sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot, concatenate
+from labkit.tasks.compounds import compounds
 from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.warped import Warped
 from labkit.training import History, constant, cosine, halving, meta_train
 
 HELD_OUT = ("Japanese_(katakana)", "Sanskrit", "Tagalog")
-GLYPH_SEED, FRESH_GLYPH_SEED = 0, 1
+GLYPH_SEED, FRESH_GLYPH_SEED, COMPOUND_SEED = 0, 1, 3
 DRAWINGS = 20
 
 LEARNERS = {"ProtoNet": ProtoNet, "MatchingNet": MatchingNet, "FCE": MatchingNetFCE}
@@ -55,6 +56,7 @@ class FewShotCharacters(Experiment):
     omniglot: real characters to train on as well, with their rotations as classes of
         their own: "none", "small1" (136 characters and their mirror images), or
         "vinyals" (1,200).
+    compounds: how many `compounds` of those real characters to train on as well.
     warp: the strength with which the drawings trained on are `Warped`; 0 for not.
     bend: and by how much they are bent.
     start: the experiment whose weights it starts from, or "" for fresh ones.
@@ -74,6 +76,7 @@ class FewShotCharacters(Experiment):
     glyph_alphabets: int = 0
     glyph_characters: int = 20
     omniglot: Literal["none", "small1", "vinyals"] = "none"
+    compounds: int = 0
     warp: float = 0.0
     bend: float = 0.0
     start: str = ""
@@ -125,7 +128,11 @@ class FewShotCharacters(Experiment):
                 )
             )
         if self.omniglot == "small1":
-            sets.append(omniglot.load("small1", size).with_rotations(mirrored=True))
+            real = omniglot.load("small1", size).with_rotations(mirrored=True)
+            sets.append(real)
+            if self.compounds:
+                source = seeded(COMPOUND_SEED)
+                sets.append(compounds(real, self.compounds, generator=source))
         if self.omniglot == "vinyals":
             train, validation, _ = _vinyals(size)
             sets.append(concatenate(train, validation).with_rotations())
