@@ -41,7 +41,7 @@ tasks = FewShot(characters, way=5, shot=1, query=1)
 episode = tasks.sample(1, generator=source)
 order = torch.randperm(5, generator=source, device=source.device)
 
-_, axes = plt.subplots(figsize=(6, 2.6))
+_, axes = plt.subplots(figsize=(4.6, 2.1))
 rows = [episode.support_x[0, :, 0], episode.query_x[0, order, 0]]
 figures.contact_sheet(axes, torch.stack(rows))
 for column in range(5):

@@ -138,7 +138,7 @@ def provenance(
             sums = {"weights": record.get("checkpoint_sha256")}
             sums.update(record.get("data_sha256") or {})
             listed = [f"{what} {sha[:12]}" for what, sha in sums.items() if sha]
-            said = f"made at {record['commit']} in {record['seconds']:.0f} s"
+            said = f"made at {record['commit']} in {record['seconds']:.0f}\u00a0s"
             if listed:
                 said += "; sha256 of " + ", ".join(listed)
             found.append((f"Record {file.stem}", said))

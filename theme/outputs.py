@@ -20,6 +20,8 @@ SHOWN = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 # A reader would see only the name of the Python object in their place.
 NOT_SHOWN = ("text/markdown", "text/latex", "application/vnd.jupyter.widget-view+json")
 LONG_TEXT, LONG_TABLE = 20, 12
+# A plot of no more pixels has legible letters when it is as narrow as a phone.
+FITS_A_PHONE = 640
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -82,7 +84,7 @@ def picture(
         width=width,
         height=height,
         style=f"--natural: {width}px",
-        class_="plot",
+        class_="plot" if width <= FITS_A_PHONE else "plot large",
         loading="lazy",
     )
     return element("div", shown, class_="scroll picture")
