@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PACKAGE = "labkit"
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
-ITEM = r"[\w*]+(?:, [\w*]+)*: |- "
+ITEM = r"(?:[a-z_*][\w*]*(?:, [\w*]+)*|\w+Error): |- "
+"""Begins an item: arguments, an error, or a dash. "Loss: …" begins a paragraph."""
 Documented = griffe.Class | griffe.Function
 
 
@@ -223,7 +224,7 @@ def _docstring(book: Book, of: griffe.Object) -> Markup:
         elif all(line.startswith("    ") for line in block.splitlines()):
             content += element("pre", dedent(block), class_="output")
             continue
-        if number and re.match(ITEM, block):
+        if (number or title in SECTIONS) and re.match(ITEM, block):
             items = re.split(rf"\n(?={ITEM})", block)
             texts = [_inline(book, item.removeprefix("- ")) for item in items]
             content += element("ul", joined(element("li", text) for text in texts))
