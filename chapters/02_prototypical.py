@@ -458,7 +458,7 @@ assert profile == "smoke" or sixty_way > max(five_way, classifier, pixels, scrat
 # weights. The ordinary classifier, trained to name 1,000 characters, learns features in which
 # averages work too, though it was never asked for that. Under this budget it stays
 # behind; with far more training such features become hard to beat on photographs
-# ({cite:t}`wang2019simpleshot`, {cite:t}`chen2019closer`), so test before you choose.
+# {cite:p}`wang2019simpleshot,chen2019closer`, so test before you choose.
 #
 # The last two rows differ only in how 120 drawings a step were cut into tasks. Twelve
 # 5-way tasks a step match the test; one 60-way task does not, and comes out ahead. In a 60-way
@@ -516,10 +516,12 @@ else:
 # of Japan, India and the Philippines, from one example of each. Tasks within one alphabet are
 # harder, because its characters share their style and often their parts.
 #
-# How far does it go with more time? Two networks come with the book, each trained for about a
-# quarter of an hour: by `python -m labkit train protonet-glyphs` on glyphs alone, and by
-# `protonet-glyphs-small1`, which goes on from there with glyphs and the 136 real characters of
-# five other alphabets, turned and mirrored.
+# How far does it go with more time? Two networks come with the book. One was trained for a
+# quarter of an hour on glyphs alone: `python -m labkit train protonet-glyphs`. The other,
+# `protonet-glyphs-small1`, went on from there for half an hour, with glyphs, the 136 real
+# characters of five other alphabets, turned and mirrored, and 1,200 `compounds`: two of those
+# in one, side by side or one above the other, as many scripts make their characters. Where real
+# handwriting is rare, new classes can be made of old ones.
 
 # %%
 from IPython.display import HTML

@@ -487,9 +487,10 @@ else:
 #
 # ```{math}
 # :label: eq-fce-query
-# r_{k-1} = \sum_i \operatorname{softmax}_i\big(h_{k-1} \cdot g(x_i, S)\big)\, g(x_i, S),
-# \qquad
-# h_k = \operatorname{LSTM}\big(f'(\hat x), [h_{k-1}, r_{k-1}], c_{k-1}\big) + f'(\hat x),
+# \begin{aligned}
+# r_{k-1} &= \sum_i \operatorname{softmax}_i\big(h_{k-1} \cdot g(x_i, S)\big)\, g(x_i, S), \\
+# h_k &= \operatorname{LSTM}\big(f'(\hat x), [h_{k-1}, r_{k-1}], c_{k-1}\big) + f'(\hat x),
+# \end{aligned}
 # ```
 #
 # and $f(\hat x, S) = h_K$. ($c$ is the cell state; the paper's equations 3 to 6.)
@@ -608,7 +609,7 @@ HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way 1-shot*
 
 # %%
 def unbalanced(tasks, many=10):
-    """Scores and labels of tasks whose first class has `many` examples, the others one."""
+    """Scores and labels; the first class has `many` examples, the others one."""
     tasks = replace(tasks, way=5, shot=many)
     e = tasks.sample(max(2, n_tasks // 5), generator=generator(seed, device))
     keep = [i for i in range(5 * many) if i < many or i % many == 0]
@@ -624,7 +625,7 @@ def unbalanced(tasks, many=10):
 
 # %%
 def shares(scores, truth):
-    """The accuracy, and the share of queries given the first label; one in five is right."""
+    """The accuracy, and the share of queries given the first label."""
     first = (scores.argmax(-1) == 0).float()
     return accuracy(scores, truth).mean().item(), first.mean().item()
 
@@ -777,12 +778,12 @@ print(f"best fixed function {best_fixed_error():.2f}")
 # %% [markdown]
 # ## Where to read on
 #
-# - {cite:t}`vinyals2016matching`, sections 2.1 and 4.1 and appendix A: the method in two
+# - {cite:t}`vinyals2016matching`, "Matching networks", sections 2.1 and 4.1 and appendix A: the method in two
 #   pages, and the first statement of the principle that training should look like testing.
 # - {cite:t}`goldberger2004nca` predict each example from all others, without episodes.
 #   {cite:t}`laenen2021episodes` return to that and find that it makes more of each batch than
 #   matching or prototypical networks do.
-# - {cite:t}`vinyals2016order`: what a recurrent network makes of a set, and the attention
+# - {cite:t}`vinyals2016order`, "Order matters": what a recurrent network makes of a set, and the attention
 #   LSTM of Equation [](#eq-fce-query) as a way to read one without regard to its order.
 # - {cite:t}`gidaris2018dynamic`: cosine classifiers with a learned scale, and attention over
 #   the classes that were known before.

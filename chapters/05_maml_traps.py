@@ -239,7 +239,7 @@ assert profile == "smoke" or by_batch["fresh glyphs"]["one\nalone"][1].mean < 0.
 # that over five support drawings.
 #
 # A user who sends one photograph gets the right end of the figure. A paper that evaluates
-# balanced batches reports its left end. On mini-ImageNet, {cite:t}`nichol2018reptile` print both
+# balanced batches reports its left end. On miniImageNet, {cite:t}`nichol2018reptile` print both
 # for the same algorithm, 5-way 1-shot: Reptile 47.1%, with transduction 50.0% (their Table 1).
 # MAML's published accuracies are transductive throughout; {cite:t}`bronskill2020tasknorm` compare
 # ways to normalise that are not. `MAML` of `labkit` is inductive unless asked otherwise, and

@@ -674,9 +674,11 @@ e = replace(new_languages, shot=8).sample(n, generator=source)
 hits = []
 for _ in range(5):
     order = torch.rand(n, 8, generator=source, device=source.device).argsort(1)
-    x, y = (part.take_along_dim(order[..., None], 1) for part in (e.support_x, e.support_y))
+    support = (
+        part.take_along_dim(order[..., None], 1) for part in (e.support_x, e.support_y)
+    )
     with torch.no_grad():
-        written = model.predict(model.adapt(x, y), e.query_x)
+        written = model.predict(model.adapt(*support), e.query_x)
     hits.append(exact_match(written, e.query_y))
 hits = torch.stack(hits)
 print("exact answers by order:", [f"{share:.0%}" for share in hits.mean(1).tolist()])

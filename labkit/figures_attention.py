@@ -28,7 +28,7 @@ WEIGHT = LinearSegmentedColormap.from_list(
 pages too, where plots are shown brighter. It brings its own background, as drawings do.
 """
 
-DARK = 0.55  # the weight from which on white letters are read better than black ones
+DARK = 0.36  # the weight from which on white letters are read better than black ones
 BETWEEN_CLASSES, BESIDE_THE_MATRIX = 0.25, 0.8  # gaps, in cells
 
 

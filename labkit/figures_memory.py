@@ -96,16 +96,16 @@ def plot_memory(
     labels = episode.support_y[0].argmax(-1).tolist()
     answers = logits[0].argmax(-1).tolist()
     named = [ascii_uppercase[labels[t]] for t in writes.argmax(0).tolist()]
-    figure = plt.figure(figsize=(11, 9))
-    grid = figure.add_gridspec(3, 2, width_ratios=(3, 1), height_ratios=(0.5, 2, 2))
-    strip = figure.add_subplot(grid[0, 0])
+    figure = plt.figure(figsize=(7.4, 10))
+    grid = figure.add_gridspec(4, 1, height_ratios=(0.5, 2.4, 2.4, 1.8))
+    strip = figure.add_subplot(grid[0])
     for t, drawing in enumerate(episode.support_x[0, :steps, 0].detach().cpu()):
         draw(strip, drawing, t, answers[t] == labels[t])
         strip.text(t, 1, ascii_uppercase[labels[t]], ha="center", va="center")
     strip.set(xlim=(-0.5, steps - 0.5), ylim=(-0.6, 1.5), aspect="equal")
     strip.set_axis_off()
     for row, (name, weights) in enumerate({"written": writes, "read": reads}.items()):
-        panel = figure.add_subplot(grid[row + 1, 0])
+        panel = figure.add_subplot(grid[row + 1])
         panel.imshow(
             weights.detach().cpu().T.numpy(),
             cmap=WEIGHT,
@@ -120,9 +120,9 @@ def plot_memory(
         panel.set_xticks(range(0, steps, 5), [str(t + 1) for t in range(0, steps, 5)])
         panel.set_yticks(range(slots), named, fontsize="x-small")
     panel.set_xlabel("step of the stream")
-    right = figure.add_subplot(grid[1:, 1])
-    plot_by_presentation(right, curves, ceiling=ceiling, chance=1 / classes)
-    right.legend(loc="lower right", fontsize="small")
+    below = figure.add_subplot(grid[3])
+    plot_by_presentation(below, curves, ceiling=ceiling, chance=1 / classes)
+    below.legend(loc="lower right", fontsize="small")
     return figure
 
 

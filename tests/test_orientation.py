@@ -50,7 +50,7 @@ def test_the_contents_have_parts_and_end_with_what_is_made(book: Path) -> None:
 
 def test_a_notebook_says_what_it_takes_and_what_it_builds_on(book: Path) -> None:
     facts = one(soup(book, "cells.html"), ".facts")
-    assert "1 min to read, 3 s to run" in facts.text
+    assert "1 min to read, 3 s to run on one core" in facts.text
     assert one(facts, 'a[href="index.html"]').text == "Prose"
     assert not soup(book, "index.html").select(".facts")
 

@@ -72,11 +72,11 @@ def reference(book: Book, title: str) -> Sheet:
         heading = element("code", _breakable(module.path))
         if module.path != title:  # which is above the page already
             name = module.path.removeprefix(f"{title}.")
-            outline.append((2, module.path, escape(name)))
+            outline.append((2, module.path, _breakable(name)))
         body += element("h2", heading, id=module.path)
         body += _docstring(book, module)
         for entry in _entries(module):
-            outline.append((3, entry.path, escape(entry.name)))
+            outline.append((3, entry.path, _breakable(entry.name)))
             body += _entry(book, entry, uses.get(entry.path, []))
     description = _summary(modules[0])
     return Sheet(title, body, description, outline)
@@ -239,7 +239,7 @@ def _inline(book: Book, text: str) -> Markup:
     return joined(
         code_with_link(book.site, part)
         if number % 2
-        else Markup(re.sub(r"\*(\w[^*]*)\*", r"<em>\1</em>", escape(part)))
+        else Markup(re.sub(r"\*(\w[^*]*)\*", r"<em>\1</em>", str(escape(part))))
         for number, part in enumerate(parts)
     )
 

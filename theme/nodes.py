@@ -18,7 +18,7 @@ from theme.html import element, joined
 
 Handler = Callable[["Page", Node], Markup]
 HANDLERS: dict[str, Handler] = {}
-UNBROKEN = 26
+UNBROKEN = 32
 """Letters that fit any line together: a formula, and the words that it touches."""
 POINTING = ("crossReference", "captionNumber")
 """Nodes that carry the anchor of another."""

@@ -19,7 +19,7 @@ from theme.nodes import Page
 SHOWN = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
 # A reader would see only the name of the Python object in their place.
 NOT_SHOWN = ("text/markdown", "text/latex", "application/vnd.jupyter.widget-view+json")
-LONG_TEXT, LONG_TABLE = 20, 12
+LONG_TEXT, LONG_TABLE, LONG_LINE = 20, 12, 88
 # A plot of no more pixels has legible letters when it is as narrow as a phone.
 FITS_A_PHONE = 640
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -55,7 +55,9 @@ def output(page: Page, node: Node, alternative: str | None) -> Markup:
 
 def stream(text: str, name: str) -> Markup:
     plain = ESCAPE_SEQUENCE.sub("", text).rstrip("\n")
-    content = element("pre", plain, class_=f"output {name}")
+    longest = max(map(len, plain.split("\n")))
+    wrapped = " wrapped" if longest > LONG_LINE else ""
+    content = element("pre", plain, class_=f"output {name}{wrapped}")
     return clamped(content, plain.count("\n") + 1, LONG_TEXT)
 
 

@@ -15,9 +15,11 @@ from theme.nodes import UNBROKEN, Page, handles, plain
 
 @handles("text")
 def text(page: Page, node: Node) -> Markup:
-    """As written, but for minus signs, and lines that would end beside a × or ±."""
-    signed = re.sub(r"(?<![\w-])-(?=\d)", "−", node["value"])
-    return escape(re.sub(r"(?<=[\d%])\s([×±])\s(?=\d)", "\u00a0\\1\u00a0", signed))
+    """As written, but for minus signs, and lines that would end beside a × or before
+    the number of an equation."""
+    written = re.sub(r"(?<![\w-])-(?=\d)", "−", node["value"])
+    written = re.sub(r"(?<=[\d%])\s([×±])\s(?=\d)", "\u00a0\\1\u00a0", written)
+    return escape(re.sub(r"\b(Equations?|Section)\s\Z", "\\1\u00a0", written))
 
 
 plain("emphasis", "em")
