@@ -445,7 +445,8 @@ _, columns = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
 for axes, b in zip(columns, LONG_BURSTINESS, strict=True):
     long = {test: [of_part(test, b, part) for part in parts] for test in TESTS[:2]}
     pictures.plot_draws(axes, ends, long)
-    axes.set(xscale="log", xlabel="training steps, in thousands", title=f"burstiness {b:g}")
+    axes.set(xscale="log", title=f"burstiness {b:g}")
+    axes.set_xlabel("training steps, in thousands")
     axes.set_xticks(ends, [f"{end // 1000}" for end in ends])
     axes.minorticks_off()
 columns[0].set_ylabel("accuracy")

@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from theme_project import one, project
 
 from theme.build import build
-from theme.facts import launches, reading_seconds
+from theme.facts import launches, provenance, reading_seconds
 from theme.notation import anchor
 from theme.search import Sections
 from theme.serve import respond
@@ -78,6 +78,18 @@ def test_a_notebook_goes_along_with_the_book(book: Path) -> None:
 def test_the_origin_says_what_is_known_and_nothing_else(book: Path) -> None:
     names = [dt.text for dt in soup(book, "cells.html").select(".origin dt")]
     assert names == ["Seed", "Device", "Computed in"]
+
+
+def test_the_origin_adds_up_the_records_of_a_sweep(tmp_path: Path) -> None:
+    results = tmp_path / "data" / "results"
+    results.mkdir(parents=True)
+    for name, seconds in {"sweep-1": 3.4, "sweep-2": 4.8, "other": 9.0}.items():
+        record = {"commit": "abc", "seconds": seconds}
+        (results / f"{name}.json").write_text(json.dumps(record), "utf-8")
+    command = {"type": "inlineCode", "value": "python -m labkit train\n'sweep-*'"}
+    page = {"mdast": {"type": "root", "children": [command]}}
+    found = dict(provenance(tmp_path, tmp_path / "chapter.ipynb", page, None))
+    assert found == {"2 records sweep-*": "made at abc in 8\u00a0s"}
 
 
 def test_launch_links_have_the_form_that_each_service_asks_for() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 import yaml
 
-from theme.content import Node, Site, walk
+from theme.content import Node, Site, walk, words
 from theme.errors import BookError
 
 # Seconds to read a word, a line of code, a displayed formula, a figure or a table.
@@ -132,7 +133,8 @@ def provenance(
             ("Device", f"{timing['device']}, one thread"),
             ("Computed in", f"{timing['seconds']} s of processor time"),
         ]
-    for file in sorted((root / "data" / "results").glob("*.json")):
+    results = root / "data" / "results"
+    for file in sorted(results.glob("*.json")):
         if f'"{file.stem}"' in code:
             record = json.loads(file.read_text("utf-8"))
             sums = {"weights": record.get("checkpoint_sha256")}
@@ -142,6 +144,16 @@ def provenance(
             if listed:
                 said += "; sha256 of " + ", ".join(listed)
             found.append((f"Record {file.stem}", said))
+    # A sweep has a name for its command, and one record for each of its trainings.
+    for sweep in re.findall(r"labkit\s+train\s+'(\S+\*\S*)'", words(page["mdast"])):
+        records = [
+            json.loads(file.read_text("utf-8"))
+            for file in sorted(results.glob(f"{sweep}.json"))
+        ]
+        commits = sorted({record["commit"] for record in records})
+        seconds = sum(record["seconds"] for record in records)
+        said = f"made at {', '.join(commits)} in {seconds:.0f}\u00a0s"
+        found.append((f"{len(records)} records {sweep}", said))
     return [(name, value) for name, value in found if value]
 
 
