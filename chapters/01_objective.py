@@ -465,7 +465,7 @@ for name, start in starts.items():
 #| label: fig-objective-shots
 #| caption: Test error on fresh waves against the number of support points. Dashed, the two references; the exact answer needs two points. Bars are 95% intervals over 600 tasks; each start is tuned for the number of steps that 100 validation tasks prefer at that number of points.
 #| alt: Error on a scale from 0 to 5 against 1 to 10 support points. Training from scratch starts above the line of the best fixed function at 3.0. Fine-tuning from joint training starts on that line and falls late. Adapting from the learned start lies well below from the first point on and nears the exact answer at 0.
-_, axes = plt.subplots(figsize=(7.2, 4.2))
+figure, axes = plt.subplots(figsize=(7.2, 4.6))
 for (name, evaluations), marker in zip(results.items(), "so^", strict=True):
     figures.curve(axes, shots, evaluations, label=name, marker=marker)
 for height, label in ((floor, "best fixed\nfunction, 3.006"), (0, "exact answer, 0")):
@@ -473,7 +473,7 @@ for height, label in ((floor, "best fixed\nfunction, 3.006"), (0, "exact answer,
     axes.text(10.3, height + 0.07, label)
 axes.set(xlabel="support points", ylabel="mean squared error", xlim=(0.6, 12.8))
 axes.set(xticks=shots, ylim=(-0.15, 5))
-axes.legend(fontsize="small")
+figure.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
@@ -549,13 +549,13 @@ for count in counts:
 #| label: fig-objective-seen
 #| caption: One learner for each number of training waves, tested with ten support points at fresh places, on the waves it was trained on and on fresh waves. Bars are 95% intervals over 600 tasks.
 #| alt: Two curves of error against 1, 4, 16 and 64 training waves. On seen waves the error starts at zero and rises; on fresh waves it starts near 2 and falls; at 64 waves the two nearly meet.
-_, axes = plt.subplots()
+figure, axes = plt.subplots()
 figures.curve(axes, counts, fresh, label="on fresh waves", marker="o")
 figures.curve(axes, counts, seen, label="on the waves of the training", marker="s")
 axes.set_xscale("log", base=2)
 axes.set_xticks(counts, counts)
 axes.set(xlabel="training tasks (waves)", ylabel="mean squared error")
-axes.legend()
+figure.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%

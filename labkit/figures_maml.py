@@ -256,7 +256,9 @@ def plot_extrapolation(
         axes.text(20, height + 0.06, f"{name}, {height:.3g}", ha="right")
     axes.set(xlabel="inner steps", ylabel="mean squared error")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize="small", loc="center right")
+    axes.legend(
+        fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2
+    )
 
 
 def plot_rates(rates: Mapping[str, Tensor]) -> None:
