@@ -405,7 +405,7 @@ from labkit.networks.conv4 import Conv4
 from labkit.networks.with_head import WithHead
 from labkit.supervised import train_classifier
 
-steps = by_profile(profile, smoke=2, book=200, paper=2000)
+steps = by_profile(profile, smoke=2, book=150, paper=2000)
 small = glyphs.select(glyphs.alphabets[:50]).resize(28)
 small_fresh = fresh.resize(28)
 
