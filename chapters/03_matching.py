@@ -45,6 +45,7 @@ import torch
 from IPython.display import HTML
 from torch.nn import functional as F
 
+# %% tags=["hide-input"]
 from labkit import figures, records
 from labkit.device import choose, generator
 from labkit.evaluation import evaluate, task_scores

@@ -604,6 +604,9 @@ print(f"right where covered {inside:.1%}, elsewhere {outside:.1%}")
 # Three: each of the three verbs once, six places for the four nouns, one sentence in
 # another number than the others.
 #
+# :::{embed} #cell-prompts-whole
+# :::
+#
 # :::{embed} #cell-prompts-choice
 # :::
 #
@@ -614,7 +617,7 @@ print(f"right where covered {inside:.1%}, elsewhere {outside:.1%}")
 # ::::
 
 # %% tags=["remove-cell"]
-#| label: cell-prompts-choice
+#| label: cell-prompts-whole
 drawn = by_profile(profile, smoke=200, book=3000, paper=30_000)
 e = replace(new_languages, shot=3).sample(drawn, generator=generator(seed, device))
 subject, number, verb, object_ = e.support_x.unbind(-1)
@@ -631,6 +634,9 @@ whole = (
     & (different(verb) == 3)
     & (different(number) == 2)
 )
+
+# %% tags=["remove-cell"]
+#| label: cell-prompts-choice
 print(f"{whole.float().mean():.1%} of the prompts of three hold everything")
 shares = []
 for name, of_kind in {"these": whole, "others": ~whole}.items():
