@@ -604,9 +604,6 @@ print(f"right where covered {inside:.1%}, elsewhere {outside:.1%}")
 # Three: each of the three verbs once, six places for the four nouns, one sentence in
 # another number than the others.
 #
-# :::{embed} #cell-prompts-whole
-# :::
-#
 # :::{embed} #cell-prompts-choice
 # :::
 #
@@ -617,81 +614,22 @@ print(f"right where covered {inside:.1%}, elsewhere {outside:.1%}")
 # ::::
 
 # %% tags=["remove-cell"]
-#| label: cell-prompts-whole
+#| label: cell-prompts-choice
 drawn = by_profile(profile, smoke=200, book=3000, paper=30_000)
 e = replace(new_languages, shot=3).sample(drawn, generator=generator(seed, device))
-subject, number, verb, object_ = e.support_x.unbind(-1)
-
-
-def different(items):
-    """How many different ones there are in each row."""
-    ordered = items.sort(1).values
-    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(1)
-
-
-whole = (
-    (different(torch.cat([subject, object_], 1)) == 4)
-    & (different(verb) == 3)
-    & (different(number) == 2)
-)
-
-# %% tags=["remove-cell"]
-#| label: cell-prompts-choice
+items = e.support_x.flatten(1).sort(1).values
+whole = (items[:, 1:] != items[:, :-1]).sum(1) == 8  # nine different ones
 print(f"{whole.float().mean():.1%} of the prompts of three hold everything")
 shares = []
-for name, of_kind in {"these": whole, "others": ~whole}.items():
-    i = of_kind.nonzero()[:200, 0]
-    support, queries = (e.support_x[i], e.support_y[i]), e.query_x[i]
+for name, kind in {"these": whole, "others": ~whole}.items():
+    i = kind.nonzero()[:200, 0]
     for reader in (model, LanguageOracle()):
         with torch.no_grad():
-            written = reader.predict(reader.adapt(*support), queries)
-        right = exact_match(written, e.query_y[i]).mean().item()
-        print(f"{name:6} {type(reader).__name__:15} {right:.0%}")
-        shares.append(right)
+            adapted = reader.adapt(e.support_x[i], e.support_y[i])
+            right = exact_match(reader.predict(adapted, e.query_x[i]), e.query_y[i])
+        shares.append(right.mean().item())
+        print(f"{name:6} {type(reader).__name__:15} {shares[-1]:.0%}")
 assert profile == "smoke" or shares[1] > 0.95 > shares[0] > 1.5 * shares[2]
-
-# %% [markdown]
-# :::{exercise} The same examples in another order
-# :label: ex-prompts-order
-# *Easy, 15 minutes.* {cite:t}`lu2022fantastically` find that the order of a prompt's
-# examples can decide between a good answer and a guess. Give the network the same eight
-# examples in five orders. How much does the share of exact answers vary between orders,
-# and how often does the answer to one and the same query?
-# :::
-#
-# ::::{solution} ex-prompts-order
-# :label: sol-prompts-order
-# :class: dropdown
-#
-# :::{embed} #cell-prompts-order
-# :::
-#
-# The share hardly varies, since each task has its own examples to be shuffled. But a query
-# that is answered wrongly in one order is often answered rightly in another: about as
-# many are so as fail in every order. A mean over tasks hides that, and whoever has one task
-# does not get the mean.
-# ::::
-
-# %% tags=["remove-cell"]
-#| label: cell-prompts-order
-n = by_profile(profile, smoke=20, book=200, paper=2000)
-source = generator(seed + 1, device)
-e = replace(new_languages, shot=8).sample(n, generator=source)
-hits = []
-for _ in range(5):
-    order = torch.rand(n, 8, generator=source, device=source.device).argsort(1)
-    support = (
-        part.take_along_dim(order[..., None], 1) for part in (e.support_x, e.support_y)
-    )
-    with torch.no_grad():
-        written = model.predict(model.adapt(*support), e.query_x)
-    hits.append(exact_match(written, e.query_y))
-hits = torch.stack(hits)
-print("exact answers by order:", [f"{share:.0%}" for share in hits.mean(1).tolist()])
-mixed = (hits.amax(0) > hits.amin(0)).float().mean().item()
-print(f"right in some orders and wrong in others: {mixed:.0%} of the queries")
-print(f"wrong in every order: {(1 - hits.amax(0)).mean().item():.0%}")
-assert profile == "smoke" or mixed > 0.03
 
 # %% [markdown]
 # :::{exercise} A larger vocabulary
