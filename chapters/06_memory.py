@@ -391,7 +391,7 @@ assert profile == "smoke" or selected > alike.mean() + 0.05
 # same class get 52% of the weight, where an even hand would give them 19%. But little depends on
 # it. Without the matrix the network still answers 91% rightly, in place of 95%; without the
 # controller's state, 33%. The controller is an LSTM, and what an LSTM can do alone we saw above.
-# The matrix adds to it a few points, about those by which MANN is ahead of the LSTM in the figure.
+# The matrix adds to it a few points; in the figure MANN is ahead of the LSTM by two or three.
 #
 # The lesson reaches beyond this network. *That a part could hold the memory does not mean that it
 # does, and a picture in which it works does not either.* A name in a diagram is a hypothesis about

@@ -86,7 +86,10 @@ def test_the_origin_adds_up_the_records_of_a_sweep(tmp_path: Path) -> None:
     for name, seconds in {"sweep-1": 3.4, "sweep-2": 4.8, "other": 9.0}.items():
         record = {"commit": "abc", "seconds": seconds}
         (results / f"{name}.json").write_text(json.dumps(record), "utf-8")
-    command = {"type": "inlineCode", "value": "python -m labkit train\n'sweep-*'"}
+    command = {
+        "type": "inlineCode",
+        "value": "labkit train 'none-*' and labkit train\n'sweep-*'",
+    }
     page = {"mdast": {"type": "root", "children": [command]}}
     found = dict(provenance(tmp_path, tmp_path / "chapter.ipynb", page, None))
     assert found == {"2 records sweep-*": "made at abc in 8\u00a0s"}

@@ -150,6 +150,8 @@ def provenance(
             json.loads(file.read_text("utf-8"))
             for file in sorted(results.glob(f"{sweep}.json"))
         ]
+        if not records:
+            continue
         commits = sorted({record["commit"] for record in records})
         seconds = sum(record["seconds"] for record in records)
         said = f"made at {', '.join(commits)} in {seconds:.0f}\u00a0s"

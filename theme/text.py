@@ -70,7 +70,7 @@ def code_with_link(site: Site, value: str, *, linkless: bool = False) -> Markup:
     """Code in a text; a name that the reference explains leads there."""
     href = None if linkless else site.explanation(value)
     code = element("code", joined(map(_word, value.split(" ")), " "))
-    return element("a", code, href=href) if href else code
+    return element("a", code, href=href, class_="explained") if href else code
 
 
 def _word(word: str) -> Markup:
