@@ -69,15 +69,13 @@ def plot_seeds(
     """
     _, axes = plt.subplots(figsize=(7.2, 2.6))
     axes.axvline(reference, color=INK, ls="--", lw=1.2)
-    for row, (seeds, colour) in enumerate(
-        zip(errors.values(), COLOURS.values(), strict=False)
-    ):
+    for row, seeds in enumerate(errors.values()):
         for i, error in enumerate(seeds):
             y = row + 0.12 * (i - (len(seeds) - 1) / 2)
             x, mark = ceiling, "x"
             if error is not None and error <= ceiling:
                 x, mark = error, "o"
-            axes.plot([x], [y], mark, color=colour, ms=8, mew=2.5)
+            axes.plot([x], [y], mark, color=COLOURS["blue"], ms=8, mew=2.5)
     axes.set_yticks(range(len(errors)), list(errors))
     axes.set(ylim=(len(errors) - 0.5, -0.5), xlim=(0, 1.05 * ceiling))
     axes.set_xlabel("mean squared error")

@@ -27,7 +27,12 @@ Gradient = dict[str, Tensor]
 
 
 def meta_gradient_by_loop(learner: MAML, episode: Episode) -> Gradient:
-    """Task after task, step after step: the reference."""
+    """Task after task, step after step: the reference.
+
+    Raises:
+        ValueError: a learner of another rule than Algorithm 1's.
+    """
+    _require_plain(learner)
     network = learner.network
     theta: dict[str, Tensor] = dict(network.named_parameters())
     total = episode.query_y.new_zeros(())
@@ -53,7 +58,11 @@ def meta_gradient_by_vmap(learner: MAML, episode: Episode) -> Gradient:
 
     The network must be made of operations that `vmap` knows how to batch, and to batch
     correctly: see `second_order_error_of_vmap`. Those of Conv4 are not among them.
+
+    Raises:
+        ValueError: a learner of another rule than Algorithm 1's.
     """
+    _require_plain(learner)
     network = learner.network
 
     def loss_on(
@@ -100,6 +109,15 @@ def meta_gradient_by_task_axis(learner: MAML, episode: Episode) -> Gradient:
     loss = meta_loss(learner, episode, learner.loss)
     gradients = torch.autograd.grad(loss, list(theta.values()))
     return dict(zip(theta, gradients, strict=True))
+
+
+def _require_plain(learner: MAML) -> None:
+    changed = learner.first_order or learner.inner_clip_norm is not None
+    if changed or type(learner) is not MAML:
+        raise ValueError(
+            "This rung is written for second-order MAML with one rate and no clipping. "
+            "meta_gradient_by_task_axis takes every member of the family."
+        )
 
 
 _compiled = torch.compile(meta_gradient_by_task_axis, fullgraph=True)

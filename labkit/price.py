@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,7 +36,7 @@ def price(learner: Learner, task: Episode) -> Price:
     if task.n_tasks != 1:
         raise ValueError(f"The price is of one task, not of {task.n_tasks}.")
     counter = FlopCounterMode(display=False)
-    with counter:
+    with counter, sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
         adapted = learner.adapt(task.support_x, task.support_y)
     shared = {parameter.data_ptr() for parameter in learner.parameters()}
     own = [

@@ -9,6 +9,7 @@ from torch.func import grad, vmap
 from labkit import ladder
 from labkit.device import generator
 from labkit.episode import Episode
+from labkit.learners.anil import ANIL
 from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
@@ -69,6 +70,23 @@ def test_every_rung_gives_the_gradient_of_the_python_loop(rung, sample, monkeypa
     found = rung(learner, episode)
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
     assert max(gradient.abs().max() for gradient in expected.values()) > 1e-3
+
+
+@pytest.mark.parametrize("rung", ["by_loop", "by_vmap"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda plain: setattr(plain, "first_order", True),
+        lambda plain: setattr(plain, "inner_clip_norm", 1.0),
+        lambda plain: setattr(plain, "__class__", ANIL),
+    ],
+    ids=["first order", "clipped", "another member of the family"],
+)
+def test_a_rung_refuses_a_rule_that_it_does_not_follow(rung, changed):
+    learner, episode = sinusoids()
+    changed(learner)
+    with pytest.raises(ValueError, match="by_task_axis takes every member"):
+        getattr(ladder, f"meta_gradient_{rung}")(learner, episode)
 
 
 def test_without_a_compiler_it_says_what_is_missing(monkeypatch, tmp_path):

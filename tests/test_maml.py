@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import evaluate
+from labkit.learners.inner_loop import gradient_descent
 from labkit.learners.maml import MAML, multi_step_loss
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
@@ -259,6 +260,31 @@ def test_a_clipped_step_is_as_long_as_allowed_and_points_the_same_way():
     along = torch.cosine_similarity(moved[longest], moved[None], dim=1)
     torch.testing.assert_close(along, torch.ones_like(along))
     torch.testing.assert_close(moved[1e6], moved[None])
+
+
+def test_clipping_counts_a_parameter_that_is_a_single_number():
+    x, y = draw(T, 5, 1, seed=0), 100 + draw(T, 5, 1, seed=1)
+    longest = 0.05
+    *_, theta = gradient_descent(
+        lambda x, theta: theta["slope"][:, None, None] * x + theta["bias"][..., None],
+        {"slope": x.new_zeros(T), "bias": x.new_zeros(T, 1)},
+        x,
+        y,
+        loss=squared_error,
+        steps=1,
+        rate=1.0,
+        second_order=False,
+        clip_norm=longest,
+    )
+    moved = torch.stack([theta["slope"], theta["bias"][:, 0]])
+    torch.testing.assert_close(moved.norm(dim=0), x.new_full((T,), longest))
+
+
+def test_without_inner_steps_every_objective_is_joint_training():
+    learner, episode = on_sinusoids(inner_steps=0), regression()
+    joint = squared_error(learner.network(episode.query_x), episode.query_y).mean()
+    for objective in (meta_loss, multi_step_loss):
+        torch.testing.assert_close(objective(learner, episode, squared_error), joint)
 
 
 def test_the_path_leads_from_the_start_to_the_adapted_weights():

@@ -50,6 +50,16 @@ def test_a_cache_is_keys_and_values_of_every_token_in_every_layer():
     assert price(learner, task()).bytes == 3 * keys_and_values * tokens * WIDTH * FLOAT
 
 
+def test_a_prompt_costs_its_linear_layers_and_its_attention():
+    learner = InContext(Transformer(width=WIDTH, layers=3, heads=2), IN, OUT)
+    tokens = 2 * SUPPORT
+    embedding = SUPPORT * (IN + OUT) * WIDTH
+    linear = tokens * 12 * WIDTH**2  # three maps in, one out, and 4 + 4 of the MLP
+    attention = 2 * tokens**2 * WIDTH  # who reads whom, and what is read
+    products = embedding + 3 * (linear + attention)
+    assert price(learner, task()).operations == 2 * products
+
+
 def test_the_price_is_of_one_task():
     with pytest.raises(ValueError, match="one task, not of 2"):
         price(ProtoNet(MLP(IN, (), WIDTH)), task(2))

@@ -3,7 +3,7 @@
 One is trained on tasks that are new at every step, as in Garg et al. (2022) with noise;
 the others on a pool of M tasks, for a range of M, as in Raventós et al. (2023). The two
 papers train GPT-2-like networks of 12 and 8 layers, in 20 and 8 dimensions, for 500,000
-steps; these are the smallest that show the same, within minutes on one core.
+steps; these are small ones that show the same pattern, within minutes on one core.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def gradient_descent(
         if clip_norm is not None:
             gradients = _clip(gradients, clip_norm)
         theta = {
-            name: value - (rate if isinstance(rate, float) else rate[name]) * gradient
+            name: value - (rate[name] if isinstance(rate, Mapping) else rate) * gradient
             for (name, value), gradient in zip(theta.items(), gradients, strict=True)
         }
     yield theta
@@ -93,6 +93,7 @@ def _gradients(
 
 def _clip(gradients: tuple[Tensor, ...], longest: float) -> tuple[Tensor, ...]:
     """Each task's gradient, over all parameters together, at most so long."""
-    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    rows = [gradient.reshape(len(gradient), -1) for gradient in gradients]
+    squares = torch.stack([row.square().sum(1) for row in rows]).sum(0)
     factor = longest / squares.clamp_min(longest**2).sqrt()
     return tuple(g * factor.view(-1, *(1,) * (g.ndim - 1)) for g in gradients)

@@ -6,10 +6,11 @@ and θ descends on the query loss of θ' (eq. 1), which `meta_train` does, with 
 
 Inner loop: `inner_steps` = K full-batch steps at `inner_rate` = α, the same for every
 parameter. Loss: as given, the same one inside, on the support, and outside, on the
-query. Those of `labkit.objective` average over a task's examples, as the published code
-does, where eq. 2 and 3 sum; `meta_train` averages over tasks, where eq. 1 sums. Order:
-the meta-gradient passes through the inner gradients, unless `first_order` takes them
-for constants (FOMAML, §5.2).
+query. Those of `labkit.objective` average over a task's examples, where eq. 2 and 3
+sum. The published code averages in regression, and in N-way classification divides by
+the shots alone, so that its 0.4 is 0.4 N here. `meta_train` averages over tasks, where
+eq. 1 sums. Order: the meta-gradient passes through the inner gradients, unless
+`first_order` takes them for constants (FOMAML, §5.2).
 
 Normalisation: in the inner loop by the statistics of the task's own support. The query
 is normalised by the support's too, under θ' (inductive), or by its own (transductive).
@@ -137,7 +138,8 @@ class MAML(Learner):
 
 def multi_step_loss(learner: MAML, episode: Episode, loss: Score) -> Float[Tensor, ""]:
     """The query loss after every inner step, not after the last alone: the mean of
-    L_T(f_θ_k) over k = 1, …, K and over tasks. An `objective` to train on.
+    L_T(f_θ_k) over k = 1, …, K and over tasks (with K = 0, joint training). An
+    `objective` to train on.
 
     It keeps a long inner loop from diverging on its way (MAML++: Antoniou, Edwards &
     Storkey 2019, §4). There the weights of the early steps decay during training; here
@@ -146,6 +148,6 @@ def multi_step_loss(learner: MAML, episode: Episode, loss: Score) -> Float[Tenso
     path = learner.path(episode.support_x, episode.support_y)
     losses = [
         loss(learner.predict(theta, episode.query_x), episode.query_y)
-        for theta in path[1:]
+        for theta in path[1:] or path
     ]
     return torch.stack(losses).mean()

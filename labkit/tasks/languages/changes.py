@@ -44,7 +44,8 @@ def mislabelled(
     """That share of each support, rounded, has the answers of one another.
 
     The first of the examples chosen takes the answer of the second, and so on in a
-    ring: with two or more, every one is wrong, though all the answers are there.
+    ring: with two or more, every one has the answer of another, which is wrong unless
+    the two have the same, and all the answers are there.
     """
     T, S = episode.support_x.shape[:2]
     ring = shuffled(T, S, generator)[:, : round(share * S)]
