@@ -42,6 +42,7 @@ book: $(READY)  ## build the book from the executed notebooks and say where it i
 	@$(RUN) theme build
 
 lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one document
+	@$(RUN) nbformat.sign chapters/*.ipynb > /dev/null  # or Lab hides the figures
 	$(RUN) jupyterlab --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
 
 run: $(READY)  ## run every chapter from top to bottom; results go to _build/runs

@@ -112,7 +112,8 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 #
 # **Play with it.** `make lab` opens the chapters in JupyterLab. Run a cell, change a
 # number, run it again; each chapter takes less than 90 seconds on two processor cores
-# and downloads nothing.
+# and downloads nothing. (Listings of `labkit`'s files, and the references, are on the
+# pages alone.)
 #
 # **Run it.** `make run` executes every chapter headless and prints a table of results.
 # All chapters share three parameters. `SEED=1` asks whether a figure was luck,
@@ -129,12 +130,14 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 # Meta-learning has a history of numbers that could not be compared. These are the rules
 # here.
 #
-# - **Nothing is typed in.** A number is computed on its page, or comes from a record in
-#   `data/results` that names the command, configuration, seed, device and commit that
-#   made it. A number from a paper names its table.
-# - **A mean has an interval.** Scores are means over tasks drawn afresh, 600 or more as
-#   a rule, with a 95% interval, $1.96\, s/\sqrt{n}$. It says how well these tasks measure
-#   this one trained learner, not how another training would have come out.
+# - **No table is typed in.** A number in a table or figure is computed on its page, or
+#   comes from a record in `data/results` that names the command, configuration, seed,
+#   device and commit that made it. The sentences around it repeat those numbers, for the
+#   seed and profile of these pages. A number from a paper names its table.
+# - **A mean has an interval.** Scores are means over tasks drawn afresh (600 or more in
+#   every record, at least 100 as a rule where a page measures in seconds), with a 95%
+#   interval, $1.96\, s/\sqrt{n}$. It says how well these tasks measure this one trained
+#   learner, not how another training would have come out.
 # - **The protocol is stated.** A learner is *inductive* if it answers every query as if
 #   there were no other, and *transductive* if queries share statistics, as batch
 #   normalisation lets them. That alone can move accuracy by several percent, so every
@@ -164,5 +167,6 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 # :::
 #
 # You need Python, the gradient of a loss, and a first course in neural networks. You do
-# not need to have seen any of the papers. Start with [](#ch-objective): it fits on a
-# cup of coffee, and every later figure is read with its two lines in mind.
+# not need to have seen any of the papers. Start with [](#ch-objective): it takes
+# no longer than a cup of coffee, and every later figure is read with its two lines in
+# mind.

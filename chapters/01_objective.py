@@ -312,9 +312,9 @@ for shot in (1, 2, 5):
 # ## One training, two meanings of θ
 #
 # Now let a network find out by itself. It has two hidden layers of 40 ReLU units, as in
-# {cite:t}`finn2017maml`, and knows nothing about sines. We train it twice, on the same tasks, the same queries, with the
-# same optimiser and the same `meta_train`. One number differs: how many gradient steps
-# on the support `adapt` takes, none or one.
+# {cite:t}`finn2017maml`, and knows nothing about sines. We train it twice, on the same
+# tasks, the same queries, with the same optimiser and the same `meta_train`. One number
+# differs: how many gradient steps on the support `adapt` takes, none or one.
 #
 # With none, $\theta' = \theta$, and Equation [](#eq-objective) becomes
 #
@@ -414,9 +414,9 @@ for name, start in (("joint training", joint), ("learned start", learned)):
 # ## Training, validation and test tasks
 #
 # One wave proves nothing. To compare starts fairly, each may be fine-tuned for the
-# number of steps that suits it best, and that number has to be chosen on some data. Not
-# on the tasks that we report: whoever picks the best of several results on the test
-# tasks reports the luck of the pick as well.
+# number of steps that suits it best among a few, up to 250, and that number has to be
+# chosen on some data. Not on the tasks that we report: whoever picks the best of several
+# results on the test tasks reports the luck of the pick as well.
 #
 # So there are three sets of *tasks*, as there are three sets of examples in ordinary
 # learning: **training** tasks for $\theta$, **validation** tasks for choices like this
@@ -455,7 +455,9 @@ for name, start in starts.items():
 # %% [markdown]
 # Equal seeds give equal tasks, so all three meet the same 600 test waves. The choice of
 # zero steps, where it appears, is the validation tasks' way of saying that these few
-# points do more harm than good.
+# points do more harm than good. Where 250 was chosen, more might have been better:
+# measured apart, at ten points the two baselines gain from 1,000 steps, without coming
+# near the third.
 
 # %% [markdown]
 # (sec-objective-picture)=
@@ -481,7 +483,7 @@ scratch, pretrained, adapted = ([e.mean for e in r] for r in results.values())
 slack = by_profile(profile, smoke=9.0, book=0.0, paper=0.0)
 at_five = shots.index(by_profile(profile, smoke=10, book=5, paper=5))
 assert scratch[0] > floor - slack and pretrained[0] > floor - 0.3 - slack
-assert adapted[at_five] < pretrained[at_five] / 2 + slack
+assert adapted[at_five] < pretrained[at_five] / 4 + slack
 assert adapted[-1] < 0.5 + slack
 
 
@@ -497,7 +499,7 @@ assert adapted[-1] < 0.5 + slack
 # the one below, the very same ones, and is already the best fixed function there is
 # ([](#thm-objective-fixed)): pretraining on more cannot lower where this curve begins.
 #
-# *Adapting from the learned start* has less than half that error at five points, with
+# *Adapting from the learned start* has about a sixth of that error at five points, with
 # the same network, the same tasks, the same gradient descent. Only the question that
 # training asked was different: not "how well do you predict?" but "how well do you
 # predict *after* you have looked?". That question is Equation [](#eq-objective).
@@ -509,8 +511,8 @@ assert adapted[-1] < 0.5 + slack
 # One caution. Joint training does so badly here because waves contradict each other: at
 # one $x$ they want different $y$, and their mean helps nobody. Where tasks share good
 # features and differ in a last layer, as images of different classes do, features from
-# ordinary pretraining are hard to beat {cite:p}`chen2019closer,tian2020rethinking`. They
-# appear as baselines in every chapter on classification.
+# ordinary pretraining are hard to beat {cite:p}`chen2019closer,tian2020rethinking`. Such
+# a baseline stands in the table of [](#ch-prototypical).
 
 # %% [markdown]
 # (sec-objective-seen)=
@@ -566,10 +568,10 @@ assert seen[0].mean < 0.1 + loose and gaps[0] > 1 - loose
 assert gaps[-1] < 0.3 + loose
 
 # %% [markdown]
-# The learner of one wave makes almost no error on it, in places where it never looked
-# at the wave before. On fresh waves its error is large. It has hardly learned to adapt;
-# it has learned the wave, and a test on seen tasks cannot tell the two apart, however
-# clean the split of the *points* was.
+# The learner trained on one wave makes almost no error on it, in places where it never
+# looked at the wave before. On fresh waves its error is large. It has hardly learned to
+# adapt; it has learned the wave, and a test on seen tasks cannot tell the two apart,
+# however clean the split of the *points* was.
 #
 # With more waves the curves close in on each other, the seen from below and the fresh
 # from above, just as training and test error do with more examples. The unit of
@@ -644,7 +646,7 @@ print(f"{losses.mean().item():.1f}")
 #
 # The error on the support is a small part of that on the query: the network has
 # fitted its five points and learned little of the wave. An objective on the support
-# rewards memory: a learner that stores its examples, and answers nothing else, is
+# rewards memory: a learner that stores its examples, and only gives them back, is
 # perfect.
 # ::::
 
@@ -725,14 +727,16 @@ class OnePoint(Learner):
     def adapt(self, support_x, support_y):
         phase = torch.linspace(0, torch.pi, 4_000, device=support_x.device)
         sine = torch.sin(support_x - phase)
-        amplitude = support_y / sine
+        amplitude = torch.where(sine == 0, 0.0, support_y / sine)
         low, high = sinusoids.AMPLITUDE
-        weight = ((amplitude >= low) & (amplitude <= high)) / sine.abs()
-        return amplitude * weight / weight.sum(-1, keepdim=True), phase
+        inside = (amplitude >= low) & (amplitude <= high)
+        weight = torch.where(inside, 1 / sine.abs(), 0.0)
+        total = weight.sum(-1, keepdim=True).clamp_min(1e-30)
+        return amplitude * weight / total, phase
 
     def predict(self, adapted, query_x):
         coefficients, phase = adapted
-        return torch.sin(query_x - phase) @ coefficients.nan_to_num().mT
+        return torch.sin(query_x - phase) @ coefficients.mT
 
 
 best = error(OnePoint(), Sinusoids(1, 50), seed=test_seed)

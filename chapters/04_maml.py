@@ -103,8 +103,8 @@ only_these = SimpleNamespace(sample=lambda n_tasks, generator: three)
 def trained(**how):
     steps = by_profile(profile, smoke=60, book=300, paper=2000)
     learner = MAML(TwoWeights(), loss=squared_error, inner_rate=0.3, **how)
-    options = {"steps": steps, "schedule": cosine(steps), "learning_rate": 0.1}
-    meta_train(learner, only_these, loss=squared_error, seed=seed, **options)
+    options = {"steps": steps, "schedule": cosine(steps), "tasks_per_step": 3}
+    meta_train(learner, only_these, loss=squared_error, learning_rate=0.1, **options)
     return learner
 
 
@@ -415,6 +415,7 @@ maml = MAML(MLP(seed=seed), loss=squared_error, inner_steps=1, inner_rate=0.01)
 options = {"tasks_per_step": 25, "learning_rate": 3e-3, "clip_norm": 10.0}
 options |= {"steps": steps, "schedule": cosine(steps), "seed": seed}
 meta_train(maml.to(device), Sinusoids(10, 10), loss=squared_error, **options)
+print(f"{steps * 25:,} waves, {sum(p.numel() for p in maml.parameters()):,} weights")
 
 # %% [markdown]
 # To watch it adapt, we give it two fresh waves. Of the second it sees only the right

@@ -18,8 +18,8 @@
 # What did it learn, and by what method? In language nobody knows the right answer to
 # that. So this chapter asks in a place where we do: {cite:t}`garg2022transformers` gave
 # transformers prompts of *numbers*, points of a linear function that is new in every
-# prompt. For those tasks the best possible learner has been known for two hundred years,
-# and we can lay the transformer beside it.
+# prompt. For those tasks the best possible learner is a formula, and we can lay the
+# transformer beside it.
 #
 # :::{admonition} What you will be able to do
 # :class: tip
@@ -58,7 +58,7 @@ device = choose(device)
 #
 # A task is a vector $w$ of five numbers, drawn from $\mathcal N(0, I)$. Its examples are
 # points $x$, drawn the same way, with $y = w^\top x + \varepsilon$ and noise of standard
-# deviation $\sigma = 1$. The network comes with the book, trained for half an hour by
+# deviation $\sigma = 1$. The network comes with the book, trained for about an hour by
 # `python -m labkit train linear-regression linear-regression-longer`. At every step it
 # saw tasks that it had never seen before, and would never see again.
 
@@ -136,12 +136,12 @@ plt.show()
 # told the formula, it was shown no weight vector, and there is no matrix inversion in its
 # forward pass.
 #
-# It does not look up a similar task. What would looking up be? The nearest neighbours
-# look among the points of the prompt, and stay far above. Nor did it store the tasks it
-# was trained on: each of them was new, as those of the test are. What is stored is a way
-# to solve them. Where least squares, which knows no prior, follows the noise beyond all
-# bounds, the transformer goes the way of ridge: it has learned what $w$ to expect as
-# well.
+# It does not look up a similar *point*: the nearest neighbours do that, and stay far
+# above. Nor can it look up a similar *task*, unless it stored very many: each it was
+# trained on was new, as those of the test are. ([](#sec-transformer-diversity) shows
+# what that would look like.) What is stored is a way to solve them. Where least
+# squares, which knows no prior, follows the noise beyond all bounds, the transformer
+# goes the way of ridge: it has learned what $w$ to expect as well.
 #
 # How near is near? The yardstick is the least possible error, on the same tasks.
 
@@ -156,15 +156,14 @@ for k in (0, 5, 10, 12):
 assert profile == "smoke" or ratios[10] < 1.1
 
 # %% [markdown]
-# At ten examples it errs 8% more than the best possible learner, which has the formula. The
-# gap grows with the prompt: with more examples there is more to gain from exact
-# arithmetic, and three layers do it only nearly. More training closes it further; the
-# next section says why it can only go one way.
+# At ten examples it errs 8% more than the best possible learner, which has the formula.
+# Up to about eight examples the gap grows, and then stays, while the least error goes
+# on falling. More training has brought it closer; the next section says to what.
 #
 # ## Why it must be so
 #
 # Training minimises the mean squared error over tasks, over prompts, and over every
-# length $k$ of a prompt at once:
+# length $k$ of a prompt at once, up to $K - 1 = 12$ examples:
 #
 # ```{math}
 # :label: eq-transformer-loss
@@ -183,19 +182,20 @@ assert profile == "smoke" or ratios[10] < 1.1
 # p(w \mid X, y) \;\propto\; \exp\Bigl( -\frac{\lVert y - X w \rVert^2}{2\sigma^2} - \frac{\lVert w \rVert^2}{2} \Bigr),
 # ```
 #
-# a Gaussian again, so that its mean is its maximum. Setting the gradient of the exponent
-# to zero gives ridge regression with the penalty $\sigma^2$:
+# where the rows of $X$ are $x_1, \dots, x_k$ and $y$ holds their targets: a Gaussian
+# again, so that its mean is its maximum. Setting the gradient of the exponent to zero
+# gives ridge regression with the penalty $\sigma^2$:
 #
 # ```{math}
 # :label: eq-transformer-ridge
 # \hat w = (X^\top X + \sigma^2 I)^{-1} X^\top y .
 # ```
 #
-# So there is no freedom in *what* a network of enough capacity converges to under
-# Equation [](#eq-transformer-loss): it is Bayes' rule for whatever prior the training
-# tasks were drawn from. {cite:t}`muller2022transformers` build on exactly this, and train
-# transformers to do Bayesian inference where no formula exists. What is not clear
-# beforehand is that gradient descent gets there, with these layers, in half an hour.
+# So there is no freedom in *what minimises* Equation [](#eq-transformer-loss): it is
+# Bayes' rule for whatever prior the training tasks were drawn from. Whether training
+# gets there is another question ([](#sec-transformer-diversity)).
+# {cite:t}`muller2022transformers` build on exactly this, and train transformers to do
+# Bayesian inference where no formula exists.
 #
 # ### The dashed line
 #
@@ -257,8 +257,8 @@ for e, expected in zip(relative, line, strict=True):
 # %%
 import copy
 
-exact = copy.deepcopy(transformer).double()
-x, y = episode.support_x.double(), episode.support_y.double()
+exact = copy.deepcopy(transformer).cpu().double()  # not every device has double
+x, y = episode.support_x.cpu().double(), episode.support_y.cpu().double()
 with torch.no_grad():
     cache = exact.adapt(x[:, :9], y[:, :9])
     longer = exact.adapt(x[:, 9:], y[:, 9:], cache)
@@ -513,7 +513,7 @@ ten_shot = replace(tasks, shot=10, query=query)
 changes = {
     "nothing": ten_shot,
     "sparse w, 1 of 5": replace(ten_shot, prior=lr.Sparse(d, nonzero=1)),
-    "no noise": replace(ten_shot, noise=0.01),
+    "noise 0.01": replace(ten_shot, noise=0.01),
     "noise 3": replace(ten_shot, noise=3.0),
     "inputs halved": replace(ten_shot, input_scale=0.5),
     "inputs doubled": replace(ten_shot, input_scale=2.0),
@@ -527,21 +527,21 @@ for name, changed in changes.items():
     print(f"{name:18} {ours:11.3f} {ridge:7.3f} {told:11.3f}")
 
 # %% [markdown]
-# Read the first column against the second. Sparse weights change nothing beyond what they
-# change for ridge: its error depends on the prior only through the mean of $w w^\top$,
-# which is the same here, and so does that of anything that acts like it. A learner that
-# knew of the sparsity would do better; the transformer does not know, since no task told
-# it.
+# Read the first column against the second. Sparse weights leave ridge where it was: its
+# error depends on the prior only through the mean of $w w^\top$, which is the same here.
+# The transformer is a little further above it than before. A learner that knew of the
+# sparsity would do better; neither of the two does, since no task told of it.
 #
-# With other noise it goes on assuming the noise of its training, as the ridge of the
-# second column does, and both pay for it; nothing in the prompt makes them revise the
-# prior.
+# With other noise both go on, roughly, with the noise of their training, and pay for it:
+# the transformer errs twice as much as that ridge where there is next to none, and
+# slightly less where there is much.
 #
-# The inputs are where the two part. For ridge, larger inputs only mean less relative
-# noise. The transformer has never seen such numbers, its layers were fitted where the
-# training data lay, and outside of it the error grows without need. *It is not the
-# formula.* It is a fit to the formula, as good as its training data are dense, and
-# {cite:t}`garg2022transformers` find the same pattern in larger ones.
+# Smaller inputs do it no harm. Larger ones are where the two part. For ridge, larger
+# inputs only mean less relative noise. The transformer has never seen such numbers, its
+# layers were fitted where the training data lay, and outside of it the error grows
+# without need. *It is not the formula.* It is a fit to the formula, as good as its
+# training data are dense, and {cite:t}`garg2022transformers` find the same pattern in
+# larger ones.
 #
 # And there is a limit that no formula has: the prompt ends where the learned places end.
 
@@ -576,7 +576,8 @@ except ValueError as refusal:
 # :::{embed} #cell-transformer-peak
 # :::
 #
-# At $k = 2d$ the difference to ridge is the worth of the prior.
+# At $k = 2d = 10$ least squares errs 2.25 and ridge 1.8: not to know the prior costs a
+# quarter more.
 # ::::
 
 # %% tags=["remove-cell"]
@@ -604,8 +605,9 @@ for k in (8, 10, 12):
 # :::{embed} #cell-transformer-weights
 # :::
 #
-# Lying on ridge in the mean could be a coincidence of averages. This is not: in every
-# single task it holds nearly the same five numbers.
+# Lying on ridge in the mean could be a coincidence of averages. This is not: task by task
+# it holds nearly the same five numbers, in nine tasks of ten to within an eighth of their
+# square.
 # ::::
 
 # %% tags=["remove-cell"]
@@ -617,9 +619,10 @@ with torch.no_grad():
     answers = transformer.predict(transformer.adapt(*support), ask)
 told = answers[:, :d] - answers[:, d:]
 by_ridge = Ridge(experiment.noise).adapt(*support)
-unlike = ((told - by_ridge).square().mean() / by_ridge.square().mean()).item()
-print(f"mean squared difference: {unlike:.1%} of the mean square of ridge's weights")
-assert profile == "smoke" or unlike < 0.2
+unlike = (told - by_ridge).square().sum((1, 2)) / by_ridge.square().sum((1, 2))
+print("squared difference to ridge's weights, as a share of their square:")
+print(f"median {unlike.median():.1%}, nine in ten below {unlike.quantile(0.9):.1%}")
+assert profile == "smoke" or unlike.quantile(0.9) < 0.2
 
 # %% [markdown]
 # :::{exercise} Does the order of examples matter?
@@ -700,7 +703,7 @@ class Stretched:
 
 bent = LinearAttention(10, seed=seed).to(device)
 meta_train(bent, Stretched(), seed=seed, **options)
-steps_tried = [OneGradientStep(tenths / 10) for tenths in range(1, 9)]
+steps_tried = [OneGradientStep(h / 100) for h in range(20, 36)]
 plain = min(error(step, Stretched()).mean for step in steps_tried)
 learned = error(bent, Stretched()).mean
 print(f"best plain step {plain:.2f}, trained layer {learned:.2f}")
@@ -712,7 +715,7 @@ assert profile == "smoke" or (learned < plain and diagonal[0] > diagonal[-1])
 # ## Where to read on
 #
 # {cite:t}`garg2022transformers` also train on sparse functions, trees and small networks,
-# and hold more distribution shifts against their transformers. {cite:t}`akyurek2023what`
+# and test their transformers under more distribution shifts. {cite:t}`akyurek2023what`
 # show which algorithms a few layers can write down, and how one may tell from predictions
 # which is in use. {cite:t}`vonoswald2023transformers` stack their layer, where each takes
 # another step. Linear attention had been read as fast weights before:

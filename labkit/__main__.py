@@ -17,7 +17,6 @@ from labkit.data import DamagedData, MissingData
 from labkit.experiments import EXPERIMENTS, find
 from labkit.experiments.experiment import run
 from labkit.tasks import omniglot
-from labkit.training import NonFiniteLossError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,15 +26,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (
         MissingData,
         DamagedData,
-        FileNotFoundError,
-        NonFiniteLossError,
+        OSError,
+        ArithmeticError,
         ValueError,
     ) as error:
         print(f"labkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
-            "\nlabkit: interrupted. The same command goes on from the last checkpoint.",
+            "\nlabkit: interrupted. The same command goes on from the last checkpoint, "
+            "if one was written by now.",
             file=sys.stderr,
         )
         return 130

@@ -46,7 +46,7 @@ class DataFile:
         """Its place: in `folder`, or $LABKIT_DATA, or data/DATASET of the project."""
         named = os.environ.get("LABKIT_DATA")
         if folder is None and named:
-            folder = Path(named)
+            folder = Path(named).expanduser()
         if folder is None:
             folder = Path(__file__).parents[1] / "data" / self.dataset
         return folder / self.name
@@ -61,6 +61,9 @@ def locate(file: DataFile, folder: Path | None = None) -> Path:
     """
     path = file.path(folder)
     if not path.is_file():
+        named = os.environ.get("LABKIT_DATA")
+        if folder is None and named and not path.parent.is_dir():
+            raise MissingData(f"LABKIT_DATA={named} is not a folder that is there.")
         raise MissingData(
             f"{file.name} is not in {path.parent}. Get it with "
             f"`python -m labkit data {file.dataset}`, or put it into a folder of your "
@@ -86,9 +89,9 @@ def fetch(file: DataFile, folder: Path | None = None) -> Path:
     path = file.path(folder)
     if path.exists():
         return locate(file, folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _download(file, part)
         _verify(part, file)
         part.replace(path)

@@ -21,9 +21,11 @@ def choose(device: str) -> torch.device:
         return torch.device("cpu")
     try:
         torch.empty(0, device=device)
+        torch.Generator(device=device)
     except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"device={device!r} cannot be used here ({error}). "
+            f"device={device!r} cannot be used here ({reason}). "
             'Use "auto", "cpu", or a device that torch reports as available.'
         ) from error
     return torch.device(device)

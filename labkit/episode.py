@@ -22,7 +22,8 @@ class Episode:
     tokens: whole numbers, one a place.
 
     Raises:
-        ValueError: the four tensors do not describe the same tasks.
+        ValueError: the four tensors do not describe the same tasks, or targets are not
+            vectors.
     """
 
     support_x: Real[Tensor, "T S ..."]
@@ -37,6 +38,12 @@ class Episode:
                 raise ValueError(
                     f"{side}_x {tuple(x.shape)} and {side}_y {tuple(y.shape)} must "
                     "begin with the same [tasks, examples]."
+                )
+            if y.ndim < 3:
+                raise ValueError(
+                    f"{side}_y {tuple(y.shape)} must be [tasks, examples, C]: for "
+                    "classes torch.nn.functional.one_hot(labels, C).float(), for "
+                    "regression y.unsqueeze(-1)."
                 )
         if self.support_x.shape[0] != self.query_x.shape[0]:
             raise ValueError(

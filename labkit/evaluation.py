@@ -70,6 +70,7 @@ def evaluate(
     device: where tasks are drawn; the device of the learner's parameters by default.
 
     Raises:
+        ArithmeticError: the score of a task is NaN.
         ValueError: fewer than two tasks, of which no interval can be computed.
     """
     scores = task_scores(
@@ -106,19 +107,43 @@ def task_scores(
         )
     generator = devices.generator(seed, device or device_of(learner))
     progress = Progress("evaluating", n_tasks)
-    was_training = learner.training
+    was_training = [module for module in learner.modules() if module.training]
     learner.eval()
     scores: list[Tensor] = []
     try:
         with torch.no_grad():
             for start in range(0, n_tasks, tasks_per_batch):
                 size = min(tasks_per_batch, n_tasks - start)
-                episode = tasks.sample(size, generator=generator)
+                episode = draw(tasks, size, generator)
                 scores.append(measure(learner, episode, score).double())
                 progress(start + size)
     finally:
-        learner.train(was_training)
-    return torch.cat(scores)
+        for module in was_training:
+            module.training = True
+    found = torch.cat(scores)
+    broken = found.flatten(1).isnan().any(1) if found.ndim > 1 else found.isnan()
+    if broken.any():
+        raise ArithmeticError(
+            f"{int(broken.sum())} of {n_tasks} tasks have no score, the first of them "
+            f"number {int(broken.nonzero()[0])}: it has no query, or NaN among its "
+            "data or its predictions."
+        )
+    return found
+
+
+def draw(tasks: TaskDistribution, n_tasks: int, generator: torch.Generator) -> Episode:
+    """That many tasks.
+
+    Raises:
+        ValueError: the distribution drew another number of them.
+    """
+    episode = tasks.sample(n_tasks, generator=generator)
+    if episode.n_tasks != n_tasks:
+        raise ValueError(
+            f"{type(tasks).__name__}.sample({n_tasks}) drew {episode.n_tasks} tasks: "
+            "an average over tasks needs as many as were asked for."
+        )
+    return episode
 
 
 def device_of(learner: Learner) -> torch.device:

@@ -17,6 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from labkit.episode import Episode
+from labkit.evaluation import Evaluation
 from labkit.figures import COLOURS, INK, PAPER
 from labkit.objective import accuracy
 
@@ -90,14 +91,16 @@ def plot_scales(
     learned: the scale that training chose.
     """
     scales = list(votes)
-    scores = torch.stack([accuracy(of, truth) for of in votes.values()]).cpu()
-    mean, half = scores.mean(1), 1.96 * scores.std(1) / scores.shape[1] ** 0.5
+    found = [
+        Evaluation.of(accuracy(of, truth), 0, "inductive") for of in votes.values()
+    ]
+    low, high = ([e.mean + side * e.ci95 for e in found] for side in (-1, 1))
     certainty = [of.amax(-1).mean().item() for of in votes.values()]
     others = truth.shape[-1] - 1
     ceiling = [1 / (1 + others * math.exp(-scale)) for scale in scales]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.8))
-    left.semilogx(scales, mean, label="attention")
-    left.fill_between(scales, mean - half, mean + half, alpha=0.2, lw=0)
+    left.semilogx(scales, [e.mean for e in found], label="attention")
+    left.fill_between(scales, low, high, alpha=0.2, lw=0)
     for (name, value), line in zip(references.items(), ("--", "-."), strict=True):
         left.axhline(value, ls=line, color=INK, label=name)
     right.semilogx(scales, certainty, label="measured")

@@ -41,8 +41,8 @@ def plot_fan(
 
     Every panel shows every start, and the mean of the optima.
     """
-    figure, panels = plt.subplots(
-        1, len(paths), figsize=(9, 4.7), sharex=True, sharey=True
+    figure, ((*panels,),) = plt.subplots(
+        1, len(paths), figsize=(9, 4.7), sharex=True, sharey=True, squeeze=False
     )
     for axes, (name, path) in zip(panels, paths.items(), strict=True):
         axes.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.9), aspect="equal")

@@ -122,7 +122,7 @@ def plot_memory(
     panel.set_xlabel("step of the stream")
     below = figure.add_subplot(grid[3])
     plot_by_presentation(below, curves, ceiling=ceiling, chance=1 / classes)
-    below.legend(loc="lower right", fontsize="small")
+    below.legend(loc="center right", ncols=2, fontsize="small")
     return figure
 
 

@@ -47,7 +47,9 @@ def plot_diversity(
     panels: title -> learner -> for each size its errors, one for each draw. The line
         joins their means, a mark is one draw.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(8, 3.4), sharey=True)
+    figure, ((*axes,),) = plt.subplots(
+        1, len(panels), figsize=(8, 3.4), sharey=True, squeeze=False
+    )
     places = list(range(len(sizes)))
     for panel, (title, learners) in zip(axes, panels.items(), strict=True):
         for name, errors in learners.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,13 +24,40 @@ def meta_loss(learner: Learner, episode: Episode, loss: Score) -> Float[Tensor, 
 def task_losses(learner: Learner, episode: Episode, loss: Score) -> Float[Tensor, " T"]:
     """L_T(f_θ') of each task under any score: a loss to train, or an accuracy."""
     adapted = learner.adapt(episode.support_x, episode.support_y)
-    return loss(learner.predict(adapted, episode.query_x), episode.query_y)
+    prediction = learner.predict(adapted, episode.query_x)
+    return one_a_task(loss(prediction, episode.query_y), episode.n_tasks)
+
+
+def one_a_task(losses: Tensor, n_tasks: int) -> Float[Tensor, " T"]:
+    """The losses, if there is one for each task.
+
+    Raises:
+        ValueError: the loss has averaged over tasks, as those of PyTorch do.
+    """
+    if losses.shape != (n_tasks,):
+        raise ValueError(
+            f"The loss must be one number for each of {n_tasks} tasks, and has the "
+            f"shape {tuple(losses.shape)}. labkit.objective has losses that are; one "
+            "of PyTorch needs reduction='none' and a mean over all axes but the first."
+        )
+    return losses
+
+
+def require_alike(prediction: Tensor, target: Tensor) -> None:
+    """Raise ValueError if the two are not of one shape [T, Q, C]."""
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"Predictions {tuple(prediction.shape)} and targets {tuple(target.shape)} "
+            "must be alike, [T, Q, C]. Classes are one-hot rows: "
+            "torch.nn.functional.one_hot(labels, C).float()."
+        )
 
 
 def squared_error(
     prediction: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
     """Mean over the queries and components of (prediction − target)², not halved."""
+    require_alike(prediction, target)
     return (prediction - target).square().mean(dim=(1, 2))
 
 
@@ -37,11 +65,15 @@ def cross_entropy(
     logits: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
     """Mean over the queries of −log softmax(logits) at the true class, in nats."""
+    require_alike(logits, target)
     return -(F.log_softmax(logits, dim=-1) * target).sum(-1).mean(-1)
 
 
 def accuracy(
     logits: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
-    """Fraction of the queries whose largest logit is at the true class."""
-    return (logits.argmax(-1) == target.argmax(-1)).float().mean(-1)
+    """Fraction of the queries whose largest logit is at the true class; NaN where a
+    logit is NaN, which has no largest."""
+    require_alike(logits, target)
+    right = (logits.argmax(-1) == target.argmax(-1)).float()
+    return right.where(~logits.isnan().any(-1), torch.nan).mean(-1)

@@ -11,13 +11,16 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -120,7 +123,8 @@ class Record:
     def write(self, folder: Path = RESULTS) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.experiment}.json"
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
         return path
 
 
@@ -132,12 +136,12 @@ def read(experiment: str, folder: Path = RESULTS) -> Record:
     """
     path = folder / f"{experiment}.json"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.json"))) or "none"
+        known = like(experiment, sorted(p.stem for p in folder.glob("*.json")))
         raise FileNotFoundError(
             f"There is no record {path.name}. `python -m labkit train {experiment}` "
             f"makes it, if that is an experiment. Records here: {known}."
         )
-    fields = json.loads(path.read_text())
+    fields = json.loads(path.read_text(encoding="utf-8"))
     fields["figures"] = [
         Figure(
             **{
@@ -167,6 +171,7 @@ def load_weights(
     Raises:
         FileNotFoundError: no such checkpoint; the message gives the command.
         RuntimeError: the checkpoint is of a learner of another shape.
+        ValueError: the file is damaged.
     """
     path = folder / f"{experiment}.safetensors"
     if not path.exists():
@@ -174,9 +179,27 @@ def load_weights(
             f"There is no checkpoint {path.name}: "
             f"`python -m labkit train {experiment}` makes it."
         )
-    state: dict[str, Tensor] = load_file(path)
-    learner.load_state_dict(state)
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Restore it (git checkout), or make it "
+            f"again: `python -m labkit train {experiment}`."
+        ) from error
+    try:
+        learner.load_state_dict(state)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{path.name} holds the weights of another learner than this "
+            f"{type(learner).__name__}. {error}"
+        ) from error
     return learner
+
+
+def like(name: str, known: Sequence[str]) -> str:
+    """Those of the names that are like it, or all, for a message."""
+    near = get_close_matches(name, known, n=5)
+    return ", ".join(near) + ", and others" if near else ", ".join(known) or "none"
 
 
 def sha256(path: Path) -> str:

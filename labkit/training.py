@@ -6,9 +6,10 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from labkit import device as devices
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import device_of, task_scores
+from labkit.evaluation import device_of, draw, task_scores
 from labkit.learners.learner import Learner
 from labkit.objective import Score, cross_entropy, meta_loss
 from labkit.progress import Progress
@@ -82,11 +83,12 @@ def meta_train(
     learning_rate: float = 1e-3,
     schedule: Schedule = constant,
     clip_norm: float | None = None,
+    configuration: Mapping[str, Any] | None = None,
     validation: TaskDistribution | None = None,
     validation_tasks: int = 200,
     validate_every: int = 500,
     patience: int | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     checkpoint_every: int = 500,
     autocast: torch.dtype | None = None,
     label: str = "meta-training",
@@ -108,13 +110,20 @@ def meta_train(
         and memory does not grow with them. The gradient is the same, except for a
         learner whose own running statistics then move once a chunk.
     clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
+    configuration: of the tasks and the learner; a checkpoint made under another one is
+        refused, as one made with other arguments is.
     autocast: compute in this lower precision where torch judges it harmless.
 
     Raises:
         NonFiniteLossError: a loss was NaN or infinite; the checkpoint keeps the last
             state whose losses were all finite.
-        ValueError: the checkpoint is of a training with other arguments.
+        ValueError: the checkpoint is damaged, or of a training with other arguments;
+            patience without validation; a step of no tasks.
     """
+    if patience is not None and validation is None:
+        raise ValueError("patience counts looks at validation tasks: give them too.")
+    if tasks_per_step < 1:
+        raise ValueError(f"tasks_per_step={tasks_per_step}: a step needs a task.")
     device = device_of(learner)
     optimizer = torch.optim.Adam(
         learner.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda")
@@ -126,15 +135,18 @@ def meta_train(
             "seed": seed,
             "learning_rate": learning_rate,
             "clip_norm": clip_norm,
+            "learner": type(learner).__name__,
             "parameters": sum(p.numel() for p in learner.parameters()),
+            **(configuration or {}),
         },
         learner=learner,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, schedule),
         generator=devices.generator(seed, device),
     )
-    if checkpoint is not None and checkpoint.exists():
-        run.resume(checkpoint)
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        run.resume(path)
 
     history, best = run.history, run.best
     began = time.monotonic() - history.seconds
@@ -144,7 +156,7 @@ def meta_train(
     for done in range(run.steps_done + 1, steps + 1):
         if patience is not None and best.looks_since >= patience:
             break
-        episode = tasks.sample(tasks_per_step, generator=run.generator)
+        episode = draw(tasks, tasks_per_step, run.generator)
         optimizer.zero_grad(set_to_none=True)
         losses: list[Tensor] = []
         for chunk in episode.chunks(tasks_per_chunk or tasks_per_step):
@@ -173,9 +185,9 @@ def meta_train(
             )
             history.validation.append((done, scores.mean().item()))
             best.look(history.validation[-1][1], learner)
-        if checkpoint is not None and save_now:
+        if path is not None and save_now:
             history.seconds = time.monotonic() - began
-            run.save(checkpoint, done)
+            run.save(path, done)
     history.seconds = time.monotonic() - began
     if best.weights is not None:
         learner.load_state_dict(best.weights)
@@ -208,8 +220,10 @@ def _look(recent: list[Tensor], history: History, seed: int) -> None:
             raise NonFiniteLossError(
                 f"The training loss is {value} at step {step} (seed {seed}). Weights "
                 "from here on are useless; an existing checkpoint still holds finite "
-                "ones. Try a lower learning_rate, clip_norm=1.0, or full precision "
-                f"(autocast=None); steps={step + 1} with the same seed reproduces it."
+                "ones. At the first steps look for NaN in the data and for a class "
+                "without support; later, try a lower learning_rate, clip_norm=1.0, or "
+                f"full precision (autocast=None). steps={step + 1} with the same seed "
+                "reproduces it."
             )
     history.losses.extend(losses)
     recent.clear()
@@ -250,7 +264,12 @@ class _Run:
 
     def resume(self, path: Path) -> None:
         """Put everything back as `save` found it, on the learner's device."""
-        state = torch.load(path, map_location=device_of(self.learner))
+        try:
+            state = torch.load(path, map_location=device_of(self.learner))
+        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"{path} is damaged and cannot be continued. Delete it to start afresh."
+            ) from error
         there = state["arguments"]
         if there != self.arguments:
             changed = ", ".join(

@@ -126,6 +126,11 @@ def test_fine_tuning_with_batch_statistics_is_inductive():
     assert learner.normalisation == "inductive"
 
 
+def test_fine_tuning_from_scratch_refuses_running_statistics_of_other_weights():
+    with pytest.raises(ValueError, match="track_running_stats=False"):
+        tuning(WithHead(Conv4(size=16, width=8), 5), cross_entropy)
+
+
 def test_fine_tuning_learns_from_the_support_alone():
     network = WithHead(Conv4(size=16, width=8, track_running_stats=False), 5)
     learner = FineTuning(network, loss=cross_entropy, steps=20, rate=0.3)

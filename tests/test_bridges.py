@@ -421,6 +421,8 @@ def test_the_score_is_the_mean_over_tasks_of_answers_right_to_the_letter(
     assert answers == [["MI LO", "TO"], ["MI LO", "TO"], ["KA MI LO", "B A"]]
     found = mark(TASKS, answers, seed=5)
     assert found.mean == pytest.approx((1 + 0.5 + 0.5) / 3)
+    for near in ("MI LO KA", "mi lo"):  # more than was asked, and other letters
+        assert mark(TASKS, [[near, "TO"], *answers[1:]], seed=5).mean < found.mean
     deviation = ((1 / 3) ** 2 + 2 * (1 / 6) ** 2) / 2
     assert found.ci95 == pytest.approx(1.96 * (deviation / 3) ** 0.5)
     assert (found.n_tasks, found.seed, found.normalisation) == (3, 5, "inductive")

@@ -167,6 +167,8 @@ def test_the_seed_decides_and_nothing_else_is_drawn():
         ({"copies": 8, "test": "swapped labels"}, "use fewer copies"),
         ({"copies": 8, "label_noise": 0.1}, "use fewer copies"),
         ({"burstiness": 1.5}, "burstiness=1.5"),
+        ({"labels": 0}, "labels=0"),
+        ({"noise": -1.0}, "noise=-1.0"),
     ],
 )
 def test_impossible_sequences_are_refused(change, message):

@@ -40,6 +40,11 @@ class Zero(Learner):
         return 0 * self.norm(query_x)
 
 
+def test_the_interval_is_1_96_standard_errors_with_n_minus_one_in_the_deviation():
+    two = torch.tensor([0.0, 2.0])  # s = √2, s/√2 = 1
+    assert Evaluation.of(two, 0, "inductive").ci95 == pytest.approx(1.96)
+
+
 def test_the_interval_covers_the_truth_about_95_times_in_100():
     runs = [
         evaluate(Zero(), Noise(), score=squared_error, n_tasks=100, seed=seed)
@@ -54,6 +59,7 @@ def test_every_task_counts_once_whatever_the_batch():
         Zero(), Noise(), score=squared_error, n_tasks=25, tasks_per_batch=10
     )
     assert scores.shape == (25,)
+    assert scores.dtype == torch.float64
     assert scores.unique().numel() == 25
 
 
@@ -74,6 +80,34 @@ def test_the_learner_is_evaluated_in_evaluation_mode_and_left_as_it_was():
     assert learner.training
     for name, value in learner.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("score", [squared_error, accuracy])
+def test_a_task_without_a_score_is_an_error_and_no_average(score):
+    class Broken(Noise):
+        def sample(self, n_tasks, *, generator):
+            e = super().sample(n_tasks, generator=generator)
+            e.query_x[3] = torch.nan
+            return e
+
+    with pytest.raises(ArithmeticError, match=r"1 of 8 tasks.*number 3: .*NaN"):
+        evaluate(Zero(), Broken(), score=score, n_tasks=8)
+
+
+def test_a_distribution_that_draws_another_number_of_tasks_is_refused():
+    class Eight(Noise):
+        def sample(self, n_tasks, *, generator):
+            return super().sample(8, generator=generator)
+
+    with pytest.raises(ValueError, match=r"Eight.sample\(2\) drew 8 tasks"):
+        evaluate(Zero(), Eight(), score=squared_error, n_tasks=2)
+
+
+def test_a_part_that_was_frozen_in_evaluation_mode_stays_so():
+    learner = Zero().train()
+    learner.norm.eval()
+    evaluate(learner, Noise(), score=squared_error, n_tasks=10)
+    assert learner.training and not learner.norm.training
 
 
 def test_the_number_of_threads_moves_a_figure_by_less_than_one_query_in_a_thousand():

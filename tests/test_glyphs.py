@@ -183,7 +183,8 @@ def test_pieces_less_holes_counts_pieces_and_holes(drawing, expected):
         ({"characters": 0}, "characters=0"),
         ({"characters": 501}, "characters=501.*more alphabets"),
         ({"drawings": -1}, "drawings=-1"),
-        ({"size": 4}, "size=4"),
+        ({"size": 4}, "size=4: at least 8"),
+        ({"characters": 501}, "ask for more alphabets"),
     ],
 )
 def test_nonsense_is_named(change, message):

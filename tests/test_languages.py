@@ -267,6 +267,9 @@ def test_another_order_keeps_every_pair():
 def test_a_shorter_prompt_ends_alike_and_a_switched_one_begins_otherwise():
     e, other = drawn(Rules(8, name="brackets")), drawn(Rules(8, name="echo"), seed=1)
     assert same(shorter(e, 8), e)
+    for shot in (9, -1):
+        with pytest.raises(ValueError, match="has 8 examples"):
+            shorter(e, shot)
     assert torch.equal(shorter(e, 3).support_y, e.support_y[:, 5:])
     assert shorter(e, 0).support_x.shape == (5, 0, 4)
     mixed = switched(other, e, 6)
@@ -298,6 +301,9 @@ def test_a_mixture_has_so_many_of_each_kind_in_their_order():
         ValueError, match="3 kinds of tasks need as many weights, not 2"
     ):
         Mixture(kinds, (1, 3))
+    for weights in ((0, 0, 0), (1, -1, 1)):
+        with pytest.raises(ValueError, match="negative, nor all of them 0"):
+            Mixture(kinds, weights)
 
 
 def test_training_draws_no_held_out_order():

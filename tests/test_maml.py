@@ -287,6 +287,16 @@ def test_without_inner_steps_every_objective_is_joint_training():
         torch.testing.assert_close(objective(learner, episode, squared_error), joint)
 
 
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_the_multi_step_loss_is_the_mean_of_the_losses_after_every_step(inner_steps):
+    learner, episode = on_sinusoids(inner_steps=inner_steps), regression()
+    found = multi_step_loss(learner, episode, squared_error)
+    after = []
+    for learner.inner_steps in range(1, inner_steps + 1):
+        after.append(meta_loss(learner, episode, squared_error))
+    torch.testing.assert_close(found, torch.stack(after).mean())
+
+
 def test_the_path_leads_from_the_start_to_the_adapted_weights():
     learner, episode = on_characters(inner_steps=3), characters()
     path = learner.path(episode.support_x, episode.support_y)
@@ -384,6 +394,15 @@ def test_a_parameter_the_network_does_not_use_is_refused_by_name():
     learner.network.register_parameter("idle", torch.nn.Parameter(draw(2, seed=0)))
     with pytest.raises(ValueError, match="does not depend on idle"):
         learner.adapt(episode.support_x, episode.support_y)
+
+
+def test_a_loss_that_averages_over_tasks_is_refused():
+    learner, episode = on_sinusoids(loss=torch.nn.functional.mse_loss), regression()
+    with pytest.raises(ValueError, match="one number for each of"):
+        learner.adapt(episode.support_x, episode.support_y)
+    learner = on_sinusoids()
+    with pytest.raises(ValueError, match="one number for each of"):
+        meta_loss(learner, episode, torch.nn.functional.mse_loss)
 
 
 def test_a_negative_number_of_steps_is_refused():

@@ -13,6 +13,7 @@ from labkit.networks.conv_block import (
     plain_conv_block,
 )
 from labkit.networks.mlp import MLP
+from labkit.networks.network import require_network
 
 WIDTH, SIZE = 5, 18
 
@@ -173,6 +174,12 @@ def test_initialisation_depends_on_the_seed_alone(make):
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_an_ordinary_module_is_told_what_a_network_is():
+    require_network(conv4())
+    with pytest.raises(TypeError, match=r"Linear is no labkit.*functional_call"):
+        require_network(nn.Linear(2, 3))
 
 
 def test_conv4_refuses_an_image_too_small_to_halve():

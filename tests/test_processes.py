@@ -201,7 +201,8 @@ def test_no_deviation_is_below_the_smallest(make):
 
 @every_learner
 def test_a_training_step_never_waits_for_the_device(make):
-    """Tensors without data cannot be looked at: any hidden synchronisation raises."""
+    """Tensors without data cannot be looked at: any look at a value raises. Copies from
+    the host go unseen."""
     x, y = (torch.rand(T, S, 1, device="meta") for _ in "xy")
     learner = make().to("meta").train()
     meta_loss(learner, Episode(x, y, x, y), negative_log_likelihood).backward()

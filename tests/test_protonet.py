@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from labkit.device import generator
 from labkit.episode import Episode
+from labkit.learners.matching import MatchingNet
+from labkit.learners.nearest_centroid import NearestCentroid
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
@@ -70,8 +72,13 @@ def test_the_order_of_the_support_does_not_matter(distance):
 
 
 @pytest.mark.parametrize("track", [True, False])
-def test_the_stated_normalisation_is_what_evaluation_does(track):
-    learner = ProtoNet(Conv4(size=16, width=4, track_running_stats=track)).eval()
+@pytest.mark.parametrize(
+    "make",
+    [ProtoNet, NearestCentroid, lambda network: MatchingNet(network, "cosine")],
+    ids=["prototypes", "centroids", "matching"],
+)
+def test_the_stated_normalisation_is_what_evaluation_does(make, track):
+    learner = make(Conv4(size=16, width=4, track_running_stats=track)).eval()
     support_x, query_x = (
         torch.rand(1, n, 1, 16, 16, generator=generator(n)) for n in (3, 6)
     )

@@ -23,7 +23,6 @@ from labkit.tasks.characters import CharacterSet
 STORED = sorted(records.RESULTS.glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
 OF_CHARACTERS = [n for n in TRAINED if isinstance(find(n), FewShotCharacters)]
-FEW_SHOT = [name for name in TRAINED if isinstance(find(name), FewShotCharacters)]
 CHAPTERS = sorted((records.REPOSITORY / "chapters").glob("*.ipynb"))
 
 
@@ -94,9 +93,21 @@ def test_missing_weights_name_the_command(tmp_path):
         records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
 
 
-def test_an_unknown_experiment_lists_the_known():
-    with pytest.raises(ValueError, match="protonet-glyphs"):
+def test_damaged_weights_and_those_of_another_learner_are_named(tmp_path):
+    records.save_weights(ProtoNet(Conv4()), "trial", tmp_path)
+    with pytest.raises(RuntimeError, match=r"trial.safetensors holds .* ProtoNet"):
+        records.load_weights(ProtoNet(Conv4(width=3)), "trial", tmp_path)
+    path = tmp_path / "trial.safetensors"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"trial.safetensors is damaged.*labkit train"):
+        records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
+
+
+def test_an_unknown_experiment_lists_those_like_it():
+    with pytest.raises(ValueError, match=r"protonet-glyphs.*labkit list"):
         find("protonet-glyhps")
+    with pytest.raises(ValueError, match=rf"{list(EXPERIMENTS)[-1]}.*labkit list"):
+        find("xyz")
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
@@ -156,6 +167,21 @@ def test_an_experiment_runs_from_tasks_to_figures(capsys):
     assert record.seed == 5
     assert all(0 <= figure.mean <= 1 for figure in record.figures)
     assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
+
+
+def test_an_experiment_that_was_changed_does_not_go_on_from_its_old_weights(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("labkit.experiments.experiment.RUNS", tmp_path)
+    monkeypatch.setattr(records, "save_weights", lambda learner, name: "0" * 64)
+    monkeypatch.setattr(Record, "write", lambda self: records.REPOSITORY / "small.json")
+    settings = {"seed": 5, "device": torch.device("cpu"), "n_tasks": 2}
+    small = replace(find("linear-pool-4-draw-0"), steps=3)
+    record = run("small", small, **settings)
+    assert record.experiment == "small-seed5"  # and the book's "small" is untouched
+    assert {figure.seed for figure in record.figures} == {5}
+    with pytest.raises(ValueError, match=r"noise 0.25 -> 3.0.*Delete the file"):
+        run("small", replace(small, noise=3.0), **settings)
 
 
 @pytest.mark.parametrize("name", [n for n in EXPERIMENTS if n.startswith("omniglot")])

@@ -228,7 +228,8 @@ def test_the_gradient_through_the_stream_is_that_of_finite_differences(make):
 
 @both
 def test_a_training_step_never_waits_for_the_device(make):
-    """Tensors without data cannot be looked at: any hidden synchronisation raises."""
+    """Tensors without data cannot be looked at: any look at a value raises. Copies from
+    the host go unseen."""
     with torch.device("meta"):
         x, y = torch.rand(2, 5, 1, 16, 16), torch.rand(2, 5, C)
     learner = make(Conv4(size=16, width=4)).to("meta").train()

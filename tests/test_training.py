@@ -1,6 +1,7 @@
 """meta_train: resumes bit for bit, stops on NaN, keeps the best weights."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +9,16 @@ from torch import nn
 
 from labkit.device import generator
 from labkit.episode import Episode
+from labkit.evaluation import task_scores
 from labkit.learners.learner import Learner
 from labkit.objective import squared_error
-from labkit.training import NonFiniteLossError, cosine, halving, meta_train
+from labkit.training import (
+    VALIDATION_SEED,
+    NonFiniteLossError,
+    cosine,
+    halving,
+    meta_train,
+)
 
 
 @dataclass
@@ -136,6 +144,32 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         train(ScaledMean(), Lines(), checkpoint=tmp_path / "run.pt", seed=4)
 
 
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    kept = {"checkpoint": tmp_path / "run.pt"}
+    train(ScaledMean(), Lines(), **kept, configuration={"noise": 1.0})
+    with pytest.raises(ValueError, match=r"noise 1.0 -> 3.0.*Delete the file"):
+        train(ScaledMean(), Lines(), **kept, configuration={"noise": 3.0})
+
+
+def test_a_distribution_that_draws_another_number_of_tasks_is_refused():
+    class Eight(Lines):
+        def sample(self, n_tasks, *, generator):
+            return super().sample(8, generator=generator)
+
+    with pytest.raises(ValueError, match=r"Eight.sample\(1\) drew 8 tasks"):
+        train(ScaledMean(), Eight())
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = str(tmp_path / "run.pt")
+    train(ScaledMean(), Lines(), checkpoint=path)
+    whole = Path(path).read_bytes()
+    for content in (whole[:1000], b""):
+        Path(path).write_bytes(content)
+        with pytest.raises(ValueError, match=r"run.pt is damaged.*Delete it"):
+            train(ScaledMean(), Lines(), checkpoint=path)
+
+
 def test_nan_stops_with_step_and_seed_and_spares_the_checkpoint(tmp_path):
     path = tmp_path / "run.pt"
     with pytest.raises(NonFiniteLossError, match=r"nan at step 23 \(seed 3\)"):
@@ -159,6 +193,68 @@ def test_validation_keeps_the_best_weights_and_stops_early():
     looks = [loss for _, loss in history.validation]
     assert len(history.losses) < 500
     assert looks.index(min(looks)) == len(looks) - 1 - 4
+    kept = task_scores(
+        learner, Lines(), score=squared_error, n_tasks=200, seed=VALIDATION_SEED
+    )
+    assert kept.mean().item() == min(looks) < looks[-1]
+
+
+def test_the_best_look_survives_an_interruption_after_it(tmp_path):
+    settings = {"steps": 40, "learning_rate": 2.0, "validation": Lines()}
+    settings |= {"validate_every": 5}
+    whole = ScaledMean()
+    looks = [loss for _, loss in train(whole, Lines(), **settings).validation]
+    best_at = 5 * (1 + looks.index(min(looks)))
+    assert best_at < 40
+    kept = {"checkpoint": tmp_path / "run.pt", "checkpoint_every": best_at, **settings}
+    with pytest.raises(InterruptionError):
+        train(ScaledMean(), InterruptedLines(best_at + 1), **kept)
+    resumed = ScaledMean()
+    train(resumed, Lines(), **kept)
+    assert torch.equal(resumed.theta, whole.theta)
+
+
+def test_every_look_is_at_the_same_tasks_as_many_as_asked_and_the_last_step_has_one():
+    drawn = []
+
+    class Watched(Lines):
+        def sample(self, n_tasks, *, generator):
+            drawn.append((n_tasks, generator.get_state()))
+            return super().sample(n_tasks, generator=generator)
+
+    history = train(
+        ScaledMean(),
+        Lines(),
+        steps=12,
+        validation=Watched(),
+        validate_every=5,
+        validation_tasks=10,
+    )
+    assert [step for step, _ in history.validation] == [5, 10, 12]
+    assert [n_tasks for n_tasks, _ in drawn] == [10, 10, 10]
+    assert all(torch.equal(state, drawn[0][1]) for _, state in drawn)
+
+
+def test_it_trains_in_training_mode_in_the_precision_asked_for():
+    seen = []
+
+    class Watched(ScaledMean):
+        def predict(self, slope, query_x):
+            product = self.theta[:, None] @ query_x[..., :1, :]
+            seen.append((self.training, product.dtype))
+            return super().predict(slope, query_x)
+
+    train(Watched().eval(), Lines(), steps=1, autocast=torch.bfloat16)
+    assert seen == [(True, torch.bfloat16)]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [({"patience": 3}, "validation tasks: give them"), ({"tasks_per_step": 0}, "task")],
+)
+def test_arguments_that_cannot_work_are_refused_before_the_first_step(mistake, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        train(ScaledMean(), InterruptedLines(0), **mistake)
 
 
 def test_clipping_bounds_the_gradient_that_reaches_the_optimizer():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from theme.pages import Book
 
 PACKAGE = "labkit"
-SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+SECTIONS = ("Returns:", "Raises:")
 ITEM = r"(?:[a-z_*][\w*]*(?:, [\w*]+)*|\w+Error): |- "
 """Begins an item: arguments, an error, or a dash. "Loss: …" begins a paragraph."""
 Documented = griffe.Class | griffe.Function

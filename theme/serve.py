@@ -24,7 +24,7 @@ def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
             except BookError as error:
                 status, mime, body = (
                     500,
-                    "text/plain; charset=utf-8",
+                    PLAIN,
                     str(error).encode(),
                 )
             self.send_response(status)

@@ -16,6 +16,7 @@ from labkit.experiments.languages import EXPERIMENTS as LANGUAGES
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
 from labkit.experiments.sinusoids import EXPERIMENTS as SINUSOIDS
 from labkit.experiments.stream import EXPERIMENTS as STREAMS
+from labkit.records import like
 
 EXPERIMENTS: dict[str, Experiment] = {
     **CHARACTERS,
@@ -33,10 +34,11 @@ def find(name: str) -> Experiment:
     """The experiment of that name.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: there is none; the message names those like it.
     """
     if name not in EXPERIMENTS:
         raise ValueError(
-            f"There is no experiment {name!r}. There are: {', '.join(EXPERIMENTS)}."
+            f"There is no experiment {name!r}. There are: "
+            f"{like(name, [*EXPERIMENTS])}. `python -m labkit list` shows all."
         )
     return EXPERIMENTS[name]

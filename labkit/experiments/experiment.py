@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -84,9 +86,15 @@ def run(
 ) -> Record:
     """Train, evaluate on `n_tasks` tasks of each kind, and keep record and weights.
 
-    It goes on from where an interrupted run stopped. A smoke run takes two steps and
-    two tasks to prove that everything fits together, and keeps nothing.
+    It goes on from where an interrupted run stopped, and refuses to if the experiment
+    has another configuration by now. What it keeps has the experiment's name, and with
+    another seed than 0 the seed's, so that it does not replace what the book shows. A
+    smoke run takes two steps and two tasks to prove that everything fits together, and
+    keeps nothing.
     """
+    if not smoke:
+        for folder in (RUNS, records.RESULTS, records.CHECKPOINTS):
+            require_writable(folder)
     learner = experiment.learner().to(device)
     # made before training, so that missing data is noticed now and not hours later
     evaluations = {name: make() for name, make in experiment.evaluations().items()}
@@ -95,6 +103,7 @@ def run(
         steps=SMOKE_STEPS if smoke else experiment.steps,
         seed=seed,
         label=name,
+        configuration=experiment.configuration(),
         checkpoint=None if smoke else RUNS / f"{name}-seed{seed}.pt",
     )
     # on the CPU the same seed draws the same tasks, wherever training ran
@@ -111,18 +120,26 @@ def run(
         figure = Figure.of(tasks_name, evaluation, published, experiment.unit)
         figures.append(figure)
         report(f"{name}: {tasks_name}: {figure.measured()}")
+    kept_as = name if seed == 0 else f"{name}-seed{seed}"
     record = Record(
-        experiment=name,
+        experiment=kept_as,
         command=f"python -m labkit train {name} --seed {seed}",
         configuration=experiment.configuration(),
         figures=figures,
         seed=seed,
         seconds=round(history.seconds, 1),
         data_sha256=experiment.data_sha256(),
-        checkpoint_sha256=None if smoke else records.save_weights(learner, name),
+        checkpoint_sha256=None if smoke else records.save_weights(learner, kept_as),
         deviations=list(experiment.deviations),
         **records.surroundings(device),
     )
     if not smoke:
         report(f"{name}: wrote {record.write().relative_to(records.REPOSITORY)}")
     return record
+
+
+def require_writable(folder: Path) -> None:
+    """Raise PermissionError now and not after hours of training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written to, and results go there.")

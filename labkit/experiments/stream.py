@@ -22,7 +22,7 @@ import torch
 from labkit import records
 from labkit.device import generator as seeded
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import Evaluation
+from labkit.evaluation import Evaluation, device_of
 from labkit.experiments.characters import DRAWINGS, fresh_glyphs, held_out
 from labkit.experiments.experiment import Experiment
 from labkit.learners.learner import Learner
@@ -102,13 +102,17 @@ class CharacterStream(Experiment):
             learning_rate=self.learning_rate,
             clip_norm=10.0,
         )
-        characters = self.characters()
-        checkpoint, seconds = keywords.get("checkpoint"), 0.0
-        if self.warm_up and not (checkpoint and checkpoint.exists()):
+        characters, seconds = self.characters().to(device_of(learner)), 0.0
+        if self.warm_up:
             short = stream_of(characters, self.embedding, presentations=5)
-            first = self.warm_up * steps // self.steps  # less in a smoke run
-            warmed = train(short, steps=first, schedule=cosine(first), label="warm-up")
-            seconds = warmed.seconds
+            first = max(1, self.warm_up * steps // self.steps)  # less in a smoke run
+            checkpoint = keywords["checkpoint"]
+            own: dict[str, Any] = {
+                "label": f"{keywords['label']}: warm-up",
+                "checkpoint": checkpoint and checkpoint.with_suffix(".warm-up.pt"),
+            }
+            own |= {"steps": first, "schedule": cosine(first)}
+            seconds = train(short, **keywords | own).seconds
         whole = stream_of(characters, self.embedding)
         history = train(whole, steps=steps, schedule=cosine(steps), **keywords)
         history.seconds += seconds
@@ -164,7 +168,8 @@ def stream_of(
     few_shot = FewShot(characters, classes, presentations, query=1)
     if embedding == "pixels":
         return Stream(few_shot)
-    return Stream(Embedded.by(embedding_network(), few_shot))
+    network = embedding_network().to(characters.images.device)
+    return Stream(Embedded.by(network, few_shot))
 
 
 def embedding_network() -> Network:
@@ -233,7 +238,9 @@ def _mann(real: Literal["none", "small1"]) -> CharacterStream:
 
 
 def _on_pixels(method: Literal["LSTM", "MANN"]) -> CharacterStream:
-    """As published, but for the characters: for a GPU."""
+    """Pixels and the published heads, with the deviations of `mann` and other
+    characters: for a GPU.
+    """
     return CharacterStream(
         method=method,
         heads=4 if method == "MANN" else 0,

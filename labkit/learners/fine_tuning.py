@@ -29,6 +29,9 @@ class FineTuning(Learner):
     loss: of a task's support predictions, one number a task.
     seed: of the random draws. A batch of T tasks has T different ones, and the same
         ones as every other batch of T.
+
+    Raises:
+        ValueError: `from_scratch` with a network that keeps running statistics.
     """
 
     def __init__(
@@ -42,6 +45,11 @@ class FineTuning(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if from_scratch and next(network.buffers(), None) is not None:
+            raise ValueError(
+                "from_scratch=True needs a network without running statistics, which "
+                "would be those of other weights: Conv4(track_running_stats=False)."
+            )
         self.network = network
         self.loss = loss
         self.steps, self.rate = steps, rate

@@ -22,7 +22,8 @@ class InBatches(Learner):
 
     def __init__(self, learner: Learner, order: Int64[Tensor, " Q"], size: int) -> None:
         super().__init__()
-        self.learner, self.order, self.size = learner, order, size
+        self.learner, self.size = learner, size
+        self.register_buffer("order", order)
         self.normalisation = learner.normalisation
 
     def adapt(
@@ -33,6 +34,7 @@ class InBatches(Learner):
     def predict(
         self, adapted: Any, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q C"]:
-        batches = query_x[:, self.order].split(self.size, dim=1)
+        order = self.get_buffer("order")
+        batches = query_x[:, order].split(self.size, dim=1)
         answers = [self.learner.predict(adapted, batch) for batch in batches]
-        return torch.cat(answers, 1)[:, self.order.argsort()]
+        return torch.cat(answers, 1)[:, order.argsort()]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.networks.network import Parameters
-from labkit.objective import Score
+from labkit.objective import Score, one_a_task
 
 
 def gradient_descent(
@@ -35,7 +35,8 @@ def gradient_descent(
     is kept from one step to the next, so that memory does not grow with the steps.
 
     Raises:
-        ValueError: the loss does not depend on some parameter.
+        ValueError: the loss does not depend on some parameter, or is not one number
+            for each task.
     """
     theta = dict(parameters)
     for _ in range(steps):
@@ -72,7 +73,7 @@ def _gradients(
             else value.detach().requires_grad_()
             for name, value in theta.items()
         }
-        total = loss(function(x, at), y).sum()
+        total = one_a_task(loss(function(x, at), y), len(x)).sum()
         gradients: tuple[Tensor | None, ...] = (None,) * len(at)
         if total.requires_grad:
             gradients = torch.autograd.grad(

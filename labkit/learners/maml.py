@@ -20,6 +20,7 @@ The published code is transductive; here that has to be asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -28,7 +29,7 @@ from torch import Tensor
 from labkit.episode import Episode
 from labkit.learners.inner_loop import gradient_descent
 from labkit.learners.learner import Learner, Normalisation
-from labkit.networks.network import Network
+from labkit.networks.network import Network, require_network
 from labkit.objective import Score
 
 
@@ -45,8 +46,10 @@ class MAML(Learner):
         that keeps running statistics uses those in evaluation and is inductive.
 
     Raises:
-        ValueError: a negative number of steps, or "transductive" with a network whose
-            predictions do not depend on each other anyway.
+        TypeError: a network that is no `Network`.
+        ValueError: a negative number of steps; another word for the normalisation, or
+            "transductive" with a network whose predictions do not depend on each other
+            anyway.
     """
 
     def __init__(
@@ -61,6 +64,12 @@ class MAML(Learner):
         normalisation: Normalisation = "inductive",
     ) -> None:
         super().__init__()
+        require_network(network)
+        if normalisation not in get_args(Normalisation):
+            raise ValueError(
+                f"normalisation={normalisation!r}: it is one of "
+                f"{', '.join(get_args(Normalisation))}."
+            )
         if inner_steps < 0:
             raise ValueError(
                 f"inner_steps={inner_steps}: take 1 step or more; 0 leaves θ unadapted."

@@ -2,7 +2,8 @@
 
 An LSTM, the controller, reads [f(x_t), y_{t−1}] and what it last recalled, r_{t−1}.
 Each of its heads emits a key k_t, a content a_t, a gate α_t and a strength β_t, linear
-in the hidden state h_t. The heads write to the rows of M, the slots, and read them:
+in the hidden state h_t, key and content through a tanh, and β_t = 1 + softplus(·). The
+heads write to the rows of M, the slots, and read them:
 
     w^w_t = σ(α_t) w^r_{t−1} + (1 − σ(α_t)) w^lu_{t−1}                      (eq. 7)
     M_t(i) = M_{t−1}(i) + w^w_t(i) a_t, the least used slots first zeroed   (eq. 8)
@@ -81,7 +82,8 @@ class MANN(StreamLearner):
     def empty_memory(self, n_tasks: int) -> tuple[Tensor, ...]:
         zero = self.head.weight.new_zeros
         # unused slots are taken in their order: of equals, topk may choose any
-        order = torch.arange(self.slots).to(self.head.weight) * 1e-6
+        weight = self.head.weight
+        order = torch.arange(self.slots, device=weight.device).to(weight) * 1e-6
         return Memory(
             hidden=zero(n_tasks, self.hidden),
             cell=zero(n_tasks, self.hidden),

@@ -1,11 +1,12 @@
 """Matching Networks (Vinyals et al. 2016): θ' is the labelled support itself.
 
     p(y | x̂, S) = Σ_i a(x̂, x_i) y_i                                       (eq. 1)
-    a(x̂, x_i) = softmax over i of s(f(x̂), g(x_i))                         (§2.1.1)
+    a(x̂, x_i) = softmax over i of s · c(f(x̂), g(x_i))                     (§2.1.1)
 
-f and g are one network; the fully conditional ones are in `matching_fce`. Similarity s:
-the cosine times a learned scale, where the paper's has none, or minus the squared
-Euclidean distance (`Similarity`). Loss: the cross-entropy, averaged over the queries.
+f and g are one network; the fully conditional ones are in `matching_fce`. c is the
+cosine and s a learned scale, where the paper has none; minus the squared Euclidean
+distance may stand for both (`Similarity`). Loss: the cross-entropy, averaged over the
+queries.
 Normalisation: as in `protonet`, by the batch of each side in training and by running
 statistics in evaluation (inductive), unless the network keeps none (transductive).
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from labkit.learners.distances import Distance, Similarity
 from labkit.learners.learner import Learner
-from labkit.networks.network import Network
+from labkit.networks.network import Network, require_network
 
 
 class LabelledSupport(NamedTuple):
@@ -39,6 +40,7 @@ class MatchingNet(Learner):
 
     def __init__(self, network: Network, distance: Distance = "cosine") -> None:
         super().__init__()
+        require_network(network)
         self.network = network
         self.similarity = Similarity(distance)
         if network.uses_batch_statistics:

@@ -1,8 +1,9 @@
 """One nearest neighbour on raw inputs: θ' is the support as it is, and θ is empty.
 
-The baseline that learns nothing, of Lake et al. (2011) and Vinyals et al. (2016),
-Table 1 ("Pixels"): each query takes the label of the support example nearest to it in
-squared Euclidean distance of its pixels. Nothing to train. Normalisation: inductive.
+The baseline that learns nothing: each query takes the label of the support example
+nearest to it in squared Euclidean distance of its pixels. (Vinyals et al. (2016),
+Table 1, "Pixels", compares by the cosine instead.) Nothing to train. Normalisation:
+inductive.
 """
 
 from __future__ import annotations

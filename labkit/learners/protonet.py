@@ -17,7 +17,7 @@ from torch import Tensor
 
 from labkit.learners.distances import Distance, Similarity
 from labkit.learners.learner import Learner
-from labkit.networks.network import Network
+from labkit.networks.network import Network, require_network
 
 
 class ProtoNet(Learner):
@@ -32,6 +32,7 @@ class ProtoNet(Learner):
         self, network: Network, distance: Distance = "squared_euclidean"
     ) -> None:
         super().__init__()
+        require_network(network)
         self.network = network
         self.similarity = Similarity(distance)
         if network.uses_batch_statistics:
@@ -56,6 +57,8 @@ def class_means(
     features: Float[Tensor, "T S D"], targets: Float[Tensor, "T S C"]
 ) -> Float[Tensor, "T C D"]:
     """The mean of each class's features; with soft targets the weighted mean."""
+    if not targets.is_floating_point():
+        targets = targets.to(features.dtype)
     return targets.mT @ features / targets.sum(1).unsqueeze(-1)
 
 

@@ -151,7 +151,7 @@ class CausalAttention(nn.Module):
         n, m = x.shape[1], keys.shape[1]
         visible = x.new_ones(n, m).tril(m - n)
         if alone:
-            visible[:, m - n :] = torch.eye(n).to(visible)
+            visible[:, m - n :] = torch.eye(n, dtype=x.dtype, device=x.device)
         read = F.scaled_dot_product_attention(
             query, keys, values, attn_mask=visible.bool()
         )

@@ -52,6 +52,17 @@ class Network(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
 
 
+def require_network(network: object) -> None:
+    """Raise TypeError if it is none, and say how to make one."""
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"{type(network).__name__} is no labkit.networks.network.Network, whose "
+            "forward takes (x, parameters=None). Derive it from Network; given "
+            "parameters, torch.func.functional_call(self, dict(parameters), (x,)) is "
+            "what an ordinary forward makes of them."
+        )
+
+
 def uniform_fan_in(
     *shape: int, fan_in: int, generator: torch.Generator
 ) -> Float[Tensor, "..."]:

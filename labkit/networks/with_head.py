@@ -8,7 +8,12 @@ from torch import Tensor
 
 from labkit.device import generator as seeded
 from labkit.networks.linear import linear
-from labkit.networks.network import Network, Parameters, uniform_fan_in
+from labkit.networks.network import (
+    Network,
+    Parameters,
+    require_network,
+    uniform_fan_in,
+)
 
 BODY = "body."
 
@@ -18,6 +23,7 @@ class WithHead(Network):
 
     def __init__(self, body: Network, outputs: int, *, seed: int = 0) -> None:
         super().__init__()
+        require_network(body)
         self.body = body
         self.features = outputs
         self.uses_batch_statistics = body.uses_batch_statistics

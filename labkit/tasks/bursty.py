@@ -68,6 +68,11 @@ class Bursty:
     test: Test = ""
 
     def __post_init__(self) -> None:
+        if self.labels < 1 or self.noise < 0:
+            raise ValueError(
+                f"labels={self.labels} must be at least 1 and noise={self.noise} at "
+                "least 0."
+            )
         if self.classes < 1 or self.classes % self.labels:
             raise ValueError(
                 f"classes={self.classes} must be a multiple of labels={self.labels}: "

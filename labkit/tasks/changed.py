@@ -22,5 +22,6 @@ class Changed:
     change: Callable[[Episode, torch.Generator], Episode]
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        """Episodes of the shapes that `change` gives them."""
         episode = self.tasks.sample(n_tasks, generator=generator)
         return self.change(episode, generator.clone_state())

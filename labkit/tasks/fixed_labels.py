@@ -32,6 +32,7 @@ class FixedLabels:
     permuted: bool = False
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        """x [T, S, 1, H, W] and [T, Q, 1, H, W], targets one-hot over the groups."""
         parts = [
             FewShot(group, 1, self.shot, self.query).sample(
                 n_tasks, generator=generator

@@ -194,8 +194,8 @@ def with_noise(
     covariance: Float[Tensor, "*batch n n"], noise: float
 ) -> Float[Tensor, "*batch n n"]:
     """The covariance of noisy observations: noise² more on the diagonal."""
-    n = covariance.shape[-1]
-    return covariance + noise**2 * torch.eye(n).to(covariance)
+    n, like = covariance.shape[-1], covariance
+    return covariance + noise**2 * torch.eye(n, dtype=like.dtype, device=like.device)
 
 
 def cholesky(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:

@@ -17,7 +17,7 @@ class Mixture:
     multiple, the first kinds have what is left over.
 
     Raises:
-        ValueError: not one weight for each kind.
+        ValueError: not one weight for each kind, a negative one, or all of them 0.
     """
 
     kinds: tuple[TaskDistribution, ...]
@@ -29,8 +29,13 @@ class Mixture:
                 f"{len(self.kinds)} kinds of tasks need as many weights, not "
                 f"{len(self.weights)}."
             )
+        if min(self.weights) < 0 or not any(self.weights):
+            raise ValueError(
+                f"weights={self.weights}: none may be negative, nor all of them 0."
+            )
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        """T tasks, kind after kind, of the shapes that all kinds share."""
         turns = [kind for kind, n in enumerate(self.weights) for _ in range(n)]
         counts = [0] * len(self.kinds)
         for task in range(n_tasks):

@@ -28,6 +28,7 @@ class Stream:
     tasks: TaskDistribution
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        """Episodes of the shapes of `tasks`, each support in an order of its own."""
         e = self.tasks.sample(n_tasks, generator=generator)
         keys = torch.rand(
             e.support_y.shape[:2], generator=generator, device=generator.device

@@ -32,6 +32,7 @@ class Warped:
     bend: float = 0.0
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
+        """The same tasks, every image moved; shapes as they were."""
         episode = self.tasks.sample(n_tasks, generator=generator)
         return Episode(
             self._warp(episode.support_x, generator),

@@ -26,6 +26,9 @@ from labkit.tasks.glyphs.strokes import Strokes
 AT_ONCE = 512
 """Candidates invented, or images drawn, in one go: what bounds the memory in use."""
 
+MOST_CHARACTERS = 500
+"""Of an alphabet: they are compared in pairs."""
+
 
 def draw_alphabets(
     n_alphabets: int,
@@ -41,20 +44,24 @@ def draw_alphabets(
     same characters and drawings at every `size` (pixels a side).
 
     Raises:
-        ValueError: a count is below 1, an alphabet is of more than 500 characters
-            (they are compared in pairs), or the size is below 8 pixels.
+        ValueError: a count is below 1, an alphabet is of more than `MOST_CHARACTERS`,
+            or the size is below 8 pixels.
     """
-    for name, value, least, most in (
-        ("n_alphabets", n_alphabets, 1, math.inf),
-        ("characters", characters, 1, 500),
-        ("drawings", drawings, 1, math.inf),
-        ("size", size, 8, math.inf),
+    for name, value, least in (
+        ("n_alphabets", n_alphabets, 1),
+        ("characters", characters, 1),
+        ("drawings", drawings, 1),
+        ("size", size, 8),
     ):
-        if not least <= value <= most:
+        if value < least:
             raise ValueError(
-                f"draw_alphabets cannot use {name}={value}: it must lie between "
-                f"{least} and {most}. For more characters, ask for more alphabets."
+                f"draw_alphabets cannot use {name}={value}: at least {least} is needed."
             )
+    if characters > MOST_CHARACTERS:
+        raise ValueError(
+            f"characters={characters}: an alphabet has at most {MOST_CHARACTERS}. For "
+            "more, ask for more alphabets."
+        )
     device = generator.device
     alphabets_at_once = math.ceil(AT_ONCE / (characters * CANDIDATES))
     strokes = Strokes.concatenate(

@@ -18,7 +18,16 @@ from labkit.tasks.languages.vocabulary import text
 
 
 def shorter(episode: Episode, shot: int) -> Episode:
-    """The last `shot` examples of the support alone."""
+    """The last `shot` examples of the support alone.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    if not 0 <= shot <= episode.support_x.shape[1]:
+        raise ValueError(
+            f"shot={shot}: the support has {episode.support_x.shape[1]} examples; take "
+            "as many or fewer."
+        )
     keep = slice(episode.support_x.shape[1] - shot, None)
     return replace(
         episode,
