@@ -447,7 +447,7 @@ def measured_by(make):
 # %%
 #| label: fig-transformer-diversity
 #| caption: "Squared error at 6 examples in three dimensions, noise 0.25, against the number of tasks trained on. Left on new tasks, right on those of the pool. A mark is one transformer (or one pool); lines join means of two."
-#| alt: "Two panels. Left, on new tasks: the transformers start high with the Bayes estimator of the pool and come down below it as M grows, to a level that lies above the flat line of ridge regression. Right, on seen tasks: the Bayes estimator of the pool is lowest everywhere; the transformers lie above it, the further the more tasks there are."
+#| alt: "Two panels. Left, on new tasks: the transformers start high with the Bayes estimator of the pool and come down much faster than it as M grows, nearly to the flat line of ridge regression. Right, on seen tasks: the Bayes estimator of the pool is lowest everywhere and rises with M towards ridge regression; the transformers lie on it at M = 4, and rise faster, above ridge regression from 16 on."
 def pool_bayes(one):
     if one.pool == 0:  # of infinitely many tasks
         return Ridge(one.noise)
@@ -467,36 +467,45 @@ panels = {
 plot_diversity(POOL_SIZES, panels)
 plt.show()
 
+
+# %%
+def mean(title, name, size):
+    errors = panels[title][name][POOL_SIZES.index(size)]
+    return sum(errors) / len(errors)
+
+
+new, seen = panels
+for title, sizes in ((new, POOL_SIZES), (seen, POOL_SIZES[:-1])):
+    for size in sizes:
+        row = "  ".join(f"{name} {mean(title, name, size):.2f}" for name in learners)
+        print(f"M = {size or '∞':>3} {title}: {row}")
+assert mean(new, "transformer", 4) > 10 * mean(new, "transformer", 64)
+if profile != "smoke":
+    assert mean(new, "transformer", 64) < mean(new, "Bayes on the pool", 64) / 2
+    assert mean(seen, "transformer", 64) > 1.5 * mean(seen, "Bayes on the pool", 64)
+
 # %% [markdown]
 # Read the left panel from its left end. Trained on four tasks, the networks answer a new
 # task as the Bayes estimator of the pool does: badly, with what they know. They have
 # memorised. As the pool grows both get better, but *not together*. With 64 tasks the
-# networks do as well on new tasks as those that never met a task twice, where the Bayes
-# estimator of the pool errs nearly twice as much.
+# networks err little more on a new task than those that never met a task twice, where the
+# Bayes estimator of the pool errs three times as much.
 #
-# The right panel shows the price. On the 64 tasks they were trained on, looking up would
-# be far better than what they do. They do not minimise their training loss as far as it
-# could be. They have found something else, which takes no store of 64 vectors and works
-# for all tasks. {cite:t}`raventos2023pretraining` call it non-Bayesian in-context
-# learning: it is Bayes' rule for a prior broader than the one in the data. That training
-# stops short of its own optimum is what makes it general.
+# The right panel shows the other side of it. On four tasks the networks look up. On 64
+# tasks looking up would err little more than half as much as ridge regression, and they
+# do not do it: they answer a task that they have met thousands of times no better than
+# the networks without a pool answer a new one. So they pass by the better solution of
+# their own training tasks, for one that takes no store of 64 vectors and works for all.
+# {cite:t}`raventos2023pretraining`, with larger networks and 500,000 steps, find that
+# from a certain number of tasks on a transformer comes to agree with ridge regression,
+# although the Bayes estimator of the pool would have the smaller training loss. They
+# call this non-Bayesian in-context learning. It is Bayes' rule, for a prior broader than
+# the one in the data.
 #
-# A caution. These networks are small and were trained briefly; even those without a pool
-# err more than twice as much as ridge regression, so the figure shows where the lines
-# part and not where they end. What longer training does to it, the command above lets you
-# find out.
-
-# %%
-on_new = {name: panels["on new tasks"][name] for name in learners}
-mean = {
-    name: dict(zip(POOL_SIZES, (sum(e) / len(e) for e in of), strict=True))
-    for name, of in on_new.items()
-}
-for size in POOL_SIZES:
-    row = "  ".join(f"{name} {mean[name][size]:.2f}" for name in learners)
-    print(f"M = {size or '∞':>4}, new tasks: {row}")
-assert mean["transformer"][4] > 3 * mean["transformer"][64]
-assert profile == "smoke" or mean["transformer"][64] < mean["Bayes on the pool"][64]
+# A caution. These networks are small and were trained for 12,000 steps; even those
+# without a pool err a quarter more than ridge regression. Where the crossing lies depends
+# on that. (Stopped after a tenth of the steps, the networks of larger pools had neither
+# memorised nor learned to learn, and stayed far above both lines.)
 
 # %% [markdown]
 # (sec-transformer-shift)=
