@@ -9,7 +9,7 @@ deuteranopia and protanopia; figures still never let colour alone carry a meanin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import matplotlib as mpl
 import numpy as np
@@ -18,8 +18,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
-
-from labkit.evaluation import Evaluation
 
 INK = "#7a7a7a"
 """Text, axes, and references that are not the result of any learning."""
@@ -74,8 +72,18 @@ def style() -> None:
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """An `Evaluation`, or the figure of a record."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def ci95(self) -> float: ...
+
+
 def curve(
-    axes: Axes, x: Sequence[int | float], evaluations: Sequence[Evaluation], **line: Any
+    axes: Axes, x: Sequence[int | float], evaluations: Sequence[Measured], **line: Any
 ) -> None:
     """Means over tasks joined by a line, each with its 95% interval as a bar.
 

@@ -244,9 +244,7 @@ def plot_extrapolation(
     colours = dict(zip(errors, COLOURS, strict=False))
     for (name, by_steps), line in zip(errors.items(), LINES, strict=False):
         shown: Any = {"label": name, "ls": line, "color": colours[name], "marker": "o"}
-        means = [error.mean for error in by_steps.values()]
-        intervals = [error.ci95 for error in by_steps.values()]
-        axes.errorbar(list(by_steps), means, yerr=intervals, capsize=3, **shown)
+        figures.curve(axes, list(by_steps), list(by_steps.values()), **shown)
     for name, by_count in published.items():
         hollow: Any = {"color": colours[name], "mfc": "none", "ms": 10, "mew": 2}
         x, y = list(by_count), list(by_count.values())

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK, PAPER
+from labkit.figures import COLOURS, INK, PAPER, curve
 from labkit.figures_attention import WEIGHT
 
 
@@ -60,14 +60,8 @@ def plot_by_presentation(
     """
     markers = iter("os^Dv")
     for name, evaluations in curves.items():
-        axes.errorbar(
-            range(1, len(evaluations) + 1),
-            [evaluation.mean for evaluation in evaluations],
-            yerr=[evaluation.ci95 for evaluation in evaluations],
-            marker=next(markers),
-            capsize=3,
-            label=name,
-        )
+        places = range(1, len(evaluations) + 1)
+        curve(axes, places, evaluations, marker=next(markers), label=name)
     presentations = range(1, max(map(len, curves.values())) + 1)
     axes.plot([0.7, 1.3], [ceiling, ceiling], color=INK, label="ceiling at the first")
     axes.axhline(chance, ls=":", color=INK, label="chance")

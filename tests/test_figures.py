@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
@@ -95,9 +96,7 @@ def test_a_curve_has_an_interval_at_every_point():
     evaluations = [Evaluation(m, 0.1, 600, 0, "inductive") for m in (3.0, 2.0)]
     _, axes = plt.subplots()
     figures.curve(axes, [1, 5], evaluations, label="learner")
-    (_, _, (bars,)) = axes.containers[0]
-    (_, low), (_, high) = bars.get_segments()[0]
-    assert (low, high) == pytest.approx((2.9, 3.1))
+    assert half_lengths(axes.containers[0]) == pytest.approx([0.1, 0.1])
     assert axes.get_legend_handles_labels()[1] == ["learner"]
 
 

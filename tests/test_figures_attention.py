@@ -46,6 +46,9 @@ def test_scales_are_drawn_with_their_accuracy_and_certainty():
     figure = plot_scales(votes, truth=truth, references=references, learned=5.0)
     left, right = figure.axes
     assert list(left.lines[0].get_ydata()) == [0.0, 1.0]
+    (band,) = left.collections  # all tasks alike: an interval of no width
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert sorted(set(heights)) == [0.0, 1.0]
     assert list(right.lines[0].get_ydata()) == [1.0, 1.0]
     ceiling = right.lines[1].get_ydata()
     assert ceiling[0] == pytest.approx(1 / (1 + 2.718281828**-0.1))

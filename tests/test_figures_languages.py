@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import pytest
 import torch
+from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.text import Annotation
 
@@ -108,6 +109,7 @@ def test_changes_are_rows_and_a_line_marks_no_change():
         points, dashed = panel.containers[0][0], panel.lines[-1]
         assert points.get_xydata().tolist() == [[0.9, 0], [0.4, 1]]
         assert dashed.get_xdata() == [0.9, 0.9]
+        assert half_lengths(panel.containers[0]) == pytest.approx([0.01, 0.01])
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["none", "half"]
 
@@ -118,6 +120,7 @@ def test_prices_stand_at_their_bytes_with_their_names():
     panel = figure.axes[0]
     points = [line[0].get_xydata()[0].tolist() for line in panel.containers]
     assert points == [[640, 0.95], [114_452, 0.92]]
+    assert half_lengths(panel.containers[0]) == pytest.approx([0.01])
     assert [text.get_text() for text in panel.texts] == ["prototypes", "all weights"]
     assert (panel.get_xscale(), panel.get_ylabel()) == ("log", "accuracy")
     assert panel.containers[0][0].get_color() == COLOURS["blue"]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 
 from labkit import figures_maml
@@ -110,6 +111,7 @@ def test_extrapolation_shows_the_published_beside_the_measured():
     )
     (axes,) = panels()
     means, _, _ = axes.containers[0]
+    assert half_lengths(axes.containers[0]) == pytest.approx([0.1] * 3)
     assert means.get_xydata().tolist() == [
         [0, 1],
         [1, 0.5],

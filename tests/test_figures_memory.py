@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from torch.nn import functional as F
@@ -47,6 +48,7 @@ def test_accuracy_is_drawn_from_the_first_presentation_on():
     plot_by_presentation(
         axes, {"one": [score(0.4), score(0.9)]}, ceiling=0.75, chance=0.5
     )
+    assert half_lengths(axes.containers[0]) == pytest.approx([0.01, 0.01])
     curve = axes.containers[0].lines[0]
     assert list(curve.get_xdata()) == [1, 2]
     assert list(curve.get_ydata()) == [0.4, 0.9]

@@ -1,6 +1,7 @@
 """Pictures of protocols and of seeds: marks stand at the numbers they mean."""
 
 import pytest
+from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 
 from labkit.evaluation import Evaluation
@@ -25,6 +26,8 @@ def test_each_set_of_weights_has_a_panel_and_each_accuracy_its_number():
     for panel, title in zip(figure.axes, results, strict=True):
         assert panel.get_title() == title
         assert [text.get_text() for text in panel.texts] == ["50", "75"] * 2
+        for bars in panel.containers:
+            assert half_lengths(bars) == pytest.approx([1])  # per cent
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
     assert named == ["inductive", "transductive"]
