@@ -325,12 +325,12 @@ print(f"first order: {off:.0f} degrees off, {longer:.1f} times as long")
 # :::
 #
 # :::{prf:proof}
-# A step multiplies the distance to the optimum by $I - \alpha H_i$, so $w_K - w_i = (I
-# - \alpha H_i)^K (w - w_i)$, and the query gradient there is $H_i$ times this. Its sum
-# over tasks is the first-order condition, $p = K$. The full gradient has $K$ more
-# factors, by Equation [](#eq-maml-closed). All of them commute. With no steps $p = 0$.
-# And since all eigenvalues of $H_i (I - \alpha H_i)^p$ are positive, so are those of
-# the sum: there is one such point, and descent goes to it. (With $\alpha\lambda > 1$
+# A step multiplies the distance to the optimum by $I - \alpha H_i$, so that
+# $w_K - w_i = (I - \alpha H_i)^K (w - w_i)$, and the query gradient there is $H_i$ times
+# this. Its sum over tasks is the first-order condition, $p = K$. The full gradient has $K$
+# more factors, by Equation [](#eq-maml-closed). All of them commute. With no steps
+# $p = 0$. And since all eigenvalues of $H_i (I - \alpha H_i)^p$ are positive, so are those
+# of the sum: there is one such point, and descent goes to it. (With $\alpha\lambda > 1$
 # and $p$ odd the first-order point may repel.)
 # :::
 

@@ -35,7 +35,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from labkit import figures, figures_traps
-from labkit.device import choose, generator
+from labkit.device import choose, clock, generator
 from labkit.evaluation import evaluate
 from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
@@ -322,7 +322,6 @@ def flat(parts):
 
 
 def meta_gradient(learner, *episodes):
-    """The mean over the episodes, as one vector."""
     each = [meta_gradient_by_task_axis(learner, e).values() for e in episodes]
     return sum(map(flat, each)) / len(episodes)
 
@@ -334,10 +333,8 @@ def update(inner_steps, first_order=False):
 
 # %%
 theta = flat(line.parameters()).detach().requires_grad_()
-designs = [torch.cat([a, torch.ones_like(a[..., :1])], 2) for a in x]
-g1, g2 = (
-    2 / 5 * a.mT @ (a @ theta[:, None] - b) for a, b in zip(designs, y, strict=True)
-)
+A = [torch.cat([a, torch.ones_like(a[..., :1])], 2) for a in x]
+g1, g2 = (0.4 * a.mT @ (a @ theta[:, None] - b) for a, b in zip(A, y, strict=True))
 (avg_inner,) = torch.autograd.grad((g1 * g2).sum((1, 2)).mean() / 2, theta)
 joint, first, full = update(0), update(1, first_order=True), update(1)
 terms = torch.stack([joint, -alpha * avg_inner], 1)
@@ -584,7 +581,6 @@ figures_traps.plot_seeds(by_seed, reference=zero_error(), ceiling=8.0)
 # %%
 from timeit import repeat
 
-from labkit.device import clock
 from labkit.saved_tensors import saved_bytes
 
 
