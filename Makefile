@@ -27,6 +27,7 @@ help:  ## this list
 	@echo '  CHAPTER=prototypical    for run, execute, sync: one chapter, or several'
 	@echo '  PROFILE=smoke           for run: smoke (seconds), book or paper (a GPU)'
 	@echo '  SEED=1 DEVICE=cpu       for run: the other two parameters of every chapter'
+	@echo '  LABFLAGS=--allow-root   for lab: what JupyterLab is given, as in a container'
 
 $(READY):
 	@"$(PYTHON)" $(SUITABLE) 2>/dev/null || { \
@@ -43,7 +44,7 @@ book: $(READY)  ## build the book from the executed notebooks and say where it i
 
 lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one document
 	@$(RUN) nbformat.sign chapters/*.ipynb > /dev/null  # or Lab hides the figures
-	$(RUN) jupyterlab --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
+	$(RUN) jupyterlab $(LABFLAGS) --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
 
 run: $(READY)  ## run every chapter from top to bottom; results go to _build/runs
 	@$(RUN) tools.chapters run $(CHAPTER) $(if $(PROFILE),--profile $(PROFILE)) \

@@ -231,6 +231,8 @@ def _commit() -> str:
         ).stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != REPOSITORY:
+            return "unknown"  # installed into a project of somebody else's
         changed = git("status", "--porcelain", "--", "labkit")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):

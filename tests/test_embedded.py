@@ -27,6 +27,15 @@ def test_embedding_beforehand_changes_no_score(within_alphabet):
     torch.testing.assert_close(task_scores(learner, embedded, n_tasks=30), direct)
 
 
+def test_embedding_keeps_whether_labels_are_permuted():
+    fixed = FewShot(CHARACTERS, 5, 1, query=3, permuted_labels=False)
+    embedded = Embedded.by(Conv4(width=8).eval(), fixed)
+    direct, again = (
+        tasks.sample(20, generator=generator(0)) for tasks in (fixed, embedded)
+    )
+    assert torch.equal(again.query_y, direct.query_y)
+
+
 def test_one_view_is_the_unit_embedding_itself():
     network, x = Conv4(width=8).eval(), torch.rand(2, 3, 1, 28, 28)
     expected = F.normalize(network(x), dim=-1)
@@ -37,6 +46,15 @@ def test_views_that_do_not_move_are_all_the_same():
     network, x = Conv4(width=8).eval(), torch.rand(2, 1, 28, 28)
     still = Views(network, views=5, linear=0.0, shift=0.0).eval()
     torch.testing.assert_close(still(x), Views(network, views=1).eval()(x))
+
+
+def test_the_first_view_is_the_image_and_the_others_move_it_as_far_as_warping_does():
+    linear, shift = 0.2, 0.05
+    views = Views(Conv4(width=8), views=5001, linear=linear, shift=shift).maps
+    moved = views - torch.eye(2, 3)
+    assert torch.equal(moved[0], torch.zeros(2, 3))
+    expected = torch.tensor([linear, linear, 2 * shift]).expand(2, 3)
+    torch.testing.assert_close(moved[1:].std(0), expected, rtol=0.05, atol=0)
 
 
 def test_training_sees_the_image_alone():

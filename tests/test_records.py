@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
@@ -91,6 +92,24 @@ def test_weights_return_as_they_were_and_are_named_by_their_content(tmp_path):
 def test_missing_weights_name_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="labkit train trial"):
         records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
+
+
+def test_the_commit_is_that_of_this_repository_and_of_no_other(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "labkit").mkdir()
+    (tmp_path / "labkit" / "file.py").touch()
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "one")
+    monkeypatch.setattr(records, "REPOSITORY", tmp_path / "labkit")
+    assert records.surroundings(torch.device("cpu"))["commit"] == "unknown"
+    monkeypatch.setattr(records, "REPOSITORY", tmp_path.resolve())
+    unchanged = records.surroundings(torch.device("cpu"))["commit"]
+    assert re.fullmatch("[0-9a-f]{12}", unchanged)
+    (tmp_path / "labkit" / "file.py").write_text("changed")
+    assert records.surroundings(torch.device("cpu"))["commit"] == unchanged + "+"
 
 
 def test_damaged_weights_and_those_of_another_learner_are_named(tmp_path):

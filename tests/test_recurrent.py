@@ -238,6 +238,14 @@ def test_a_training_step_never_waits_for_the_device(make):
     learner.predict(learner.adapt(x, y), x)
 
 
+@pytest.mark.parametrize("gate", range(4), ids=["input", "forget", "cell", "output"])
+def test_the_forget_gates_and_no_others_begin_open(gate):
+    hidden = 50
+    lstm = LSTMLearner(Flat(features=2), classes=3, hidden=hidden).lstm
+    mean = lstm.get_parameter("bias_ih_l0").chunk(4)[gate].mean().item()
+    assert mean == pytest.approx(1.0 if gate == 1 else 0.0, abs=3 * hidden**-1)
+
+
 @both
 def test_construction_draws_nothing_from_the_global_generator(make):
     before = torch.get_rng_state()

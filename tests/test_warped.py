@@ -38,6 +38,29 @@ def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
     torch.testing.assert_close(spread, torch.full((2,), 0.1), atol=0.01, rtol=0)
 
 
+def test_linear_moves_a_point_by_its_distance_from_the_centre():
+    """A dot at (a, a): each of its coordinates moves by a times two random numbers."""
+    warped = Warped(Off(), linear=0.1, shift=0.0)
+    images = warped.sample(100, generator=generator(0)).support_x
+    moved = position(images).flatten(0, -2)
+    expected = (10 - Off.PLACE) / 21 * 2**0.5 * 0.1
+    torch.testing.assert_close(
+        moved.std(0), torch.full((2,), expected), rtol=0.15, atol=0
+    )
+
+
+class Off(Dots):
+    """Every image is a dot away from the centre."""
+
+    PLACE = 7
+
+    def sample(self, n_tasks, *, generator):
+        episode = super().sample(n_tasks, generator=generator)
+        for x in (episode.support_x, episode.query_x):
+            x.zero_()[..., self.PLACE, self.PLACE] = 1
+        return episode
+
+
 class Corners(Dots):
     """Every image is a dot near each of two opposite corners."""
 
