@@ -10,15 +10,17 @@
 # (ch-memory)=
 # # Recurrent memory
 #
-# Someone shows you cards, one after another. Each has a character on it that you have never
-# seen. You say "A", "B", "C", "D" or "E"; then you are told what would have been right, and
-# the next card comes. On the first cards you guess. After a dozen you mostly know.
+# Someone shows you cards, one after another. Each has a character on it that you have
+# never seen. You say "A", "B", "C", "D" or "E"; then you are told what would have been
+# right, and the next card comes. On the first cards you guess. After a dozen you mostly
+# know.
 #
-# Nothing in this game tells training from test. You learn while you answer, and what you have
-# learned is whatever your head has kept. This chapter builds such a learner: a recurrent
-# network, whose weights stay as they are while it plays, and whose *state* is the adapted model
-# $\theta'$ {cite:p}`hochreiter2001learning`. Then it gives the network a notebook, a matrix to
-# write in and to look things up in {cite:p}`santoro2016mann`.
+# Nothing in this game tells training from test. You learn while you answer, and what
+# you have learned is whatever your head has kept. This chapter builds such a learner: a
+# recurrent network, whose weights stay as they are while it plays, and whose *state* is
+# the adapted model $\theta'$ {cite:p}`hochreiter2001learning`. Then it gives the
+# network a notebook, a matrix to write in and to look things up in
+# {cite:p}`santoro2016mann`.
 #
 # :::{admonition} What you will be able to do
 # :class: tip
@@ -63,12 +65,12 @@ device = choose(device)
 # %% [markdown]
 # ## Start the training, then read
 #
-# A task is a *stream*: five characters, ten drawings of each, in random order; 50 steps. The
-# characters are invented, as in [](#ch-prototypical), and new in every task.
+# A task is a *stream*: five characters, ten drawings of each, in random order; 50
+# steps. The characters are invented, as in [](#ch-prototypical), and new in every task.
 #
-# To save time the learner does not read pixels. Each drawing is embedded beforehand by the
-# network that [](#ch-matching) trained: 64 numbers. That network is not changed here. All that
-# is learned below is what to remember, and when to use it.
+# To save time the learner does not read pixels. Each drawing is embedded beforehand by
+# the network that [](#ch-matching) trained: 64 numbers. That network is not changed
+# here. All that is learned below is what to remember, and when to use it.
 
 # %%
 seeing = records.load_weights(MatchingNet(Conv4(), "cosine"), "matching-glyphs").network
@@ -97,13 +99,14 @@ print(f"loss at the end: {last:.1f} nats")
 assert profile == "smoke" or last < 1.3
 
 # %% [markdown]
-# The loss is the cross-entropy, the mean over all 50 steps, those included at which nobody can
-# know the answer. Whoever guesses among five pays $\ln 5 = 1.6$ nats.
+# The loss is the cross-entropy, the mean over all 50 steps, those included at which
+# nobody can know the answer. Whoever guesses among five pays $\ln 5 = 1.6$ nats.
 #
 # ## One step late
 #
-# Here is a stream of characters that did not exist during training, and the answers of the
-# network just trained. We chose one in which it does well, to show what it is that it does.
+# Here is a stream of characters that did not exist during training, and the answers of
+# the network just trained. We chose one in which it does well, to show what it is that
+# it does.
 
 # %%
 #| label: fig-stream
@@ -121,11 +124,11 @@ best = int(right[:, 7:14].mean(1).argmax())
 _ = plot_stream(seen[best : best + 1], logits[best : best + 1])
 
 # %% [markdown]
-# The line "label read" is the trick of the whole set-up. If the label came with its own drawing,
-# the best answer would be to repeat it, and nothing would be learned about drawings. One step
-# late it is useless for the answer that was just given. It is of use only to a network that
-# still remembers the drawing it belongs to, puts the two together, and keeps the pair until that
-# character comes again.
+# The line "label read" is the trick of the whole set-up. If the label came with its own
+# drawing, the best answer would be to repeat it, and nothing would be learned about
+# drawings. One step late it is useless for the answer that was just given. It is of use
+# only to a network that still remembers the drawing it belongs to, puts the two
+# together, and keeps the pair until that character comes again.
 #
 # ## What Adapt computes
 #
@@ -140,20 +143,22 @@ _ = plot_stream(seen[best : best + 1], logits[best : best + 1])
 # \end{aligned}
 # ```
 #
-# where $h_t$ is a part of $s_t$. Ours is a long short-term memory {cite:p}`hochreiter1997lstm`
-# with $s_t = (h_t, c_t)$, 200 numbers each. Compare the first half of Equation
-# [](#eq-memory-state) with the update of gradient descent, $\theta_t = \theta_{t-1} - \alpha
+# where $h_t$ is a part of $s_t$. Ours is a long short-term memory
+# {cite:p}`hochreiter1997lstm` with $s_t = (h_t, c_t)$, 200 numbers each. Compare the
+# first half of Equation [](#eq-memory-state) with the update of gradient descent,
+# $\theta_t = \theta_{t-1} - \alpha
 # \nabla \loss(\theta_{t-1})$: old model and new example in, new model out. There the rule is
-# given and the model is learned. Here *the rule $g_\theta$ is learned*, and the model is what
-# it works on. Adapt is a loop of $g_\theta$ over the support:
+# given and the model is learned. Here *the rule $g_\theta$ is learned*, and the model
+# is what it works on. Adapt is a loop of $g_\theta$ over the support:
 #
 # ```{math}
 # :label: eq-memory-adapt
 # \theta' = \adapt(\theta, \support) = (s_n, y_n)
 # ```
 #
-# The last label belongs to it because no step has read it yet. Predicting takes one more step
-# of Equation [](#eq-memory-state) with a query for $x_{n+1}$, and then forgets that step.
+# The last label belongs to it because no step has read it yet. Predicting takes one
+# more step of Equation [](#eq-memory-state) with a query for $x_{n+1}$, and then
+# forgets that step.
 #
 # ```{literalinclude} ../labkit/learners/recurrent.py
 # :start-at: def stream(
@@ -163,9 +168,9 @@ _ = plot_stream(seen[best : best + 1], logits[best : best + 1])
 # :filename: labkit/learners/recurrent.py
 # ```
 #
-# Two things must hold. Going on from a state must be the same as reading everything again. And
-# the answers of one pass, on which we train, must be those of a learner that adapts to what came
-# before and then predicts.
+# Two things must hold. Going on from a state must be the same as reading everything
+# again. And the answers of one pass, on which we train, must be those of a learner that
+# adapts to what came before and then predicts.
 
 # %%
 import copy
@@ -183,14 +188,15 @@ assert all(map(torch.allclose, state.memory, whole.memory))
 print("numbers in θ′:", sum(part[0].numel() for part in (*state.memory, state.label)))
 
 # %% [markdown]
-# So $\theta'$ has 405 numbers, after one example as after fifty: 400 of state and 5 of label. A
-# matching network would by now hold 50 embeddings.
+# So $\theta'$ has 405 numbers, after one example as after fifty: 400 of state and 5 of
+# label. A matching network would by now hold 50 embeddings.
 #
 # (sec-memory-ceiling)=
 # ## How good can the first answer be?
 #
-# When a character comes for the first time, nothing tells its label. Yet one can do better than
-# chance: five characters have five different labels, so a label that is taken is not this one.
+# When a character comes for the first time, nothing tells its label. Yet one can do
+# better than chance: five characters have five different labels, so a label that is
+# taken is not this one.
 #
 # :::{prf:theorem} The ceiling by elimination
 # :label: thm-memory-ceiling
@@ -201,14 +207,15 @@ print("numbers in θ′:", sum(part[0].numel() for part in (*state.memory, state
 # :::
 #
 # :::{prf:proof}
-# A stream has exactly $N$ first presentations. Before the one at which $j$ classes have been
-# seen, the learner has read drawings and the labels of those $j$ classes. Given all this, the
-# label of the new class is one of the $N - j$ others, each as likely. Any answer is right
-# with probability at most $1 / (N - j)$. The mean over $j = 0, \dots, N - 1$ is $H_N / N$.
+# A stream has exactly $N$ first presentations. Before the one at which $j$ classes have
+# been seen, the learner has read drawings and the labels of those $j$ classes. Given
+# all this, the label of the new class is one of the $N - j$ others, each as likely. Any
+# answer is right with probability at most $1 / (N - j)$. The mean over $j = 0, \dots, N
+# - 1$ is $H_N / N$.
 # :::
 #
-# For five classes it is 45.7%. A higher figure at the first presentation is no merit but an
-# error in the experiment: somewhere a label leaks.
+# For five classes it is 45.7%. A higher figure at the first presentation is no merit
+# but an error in the experiment: somewhere a label leaks.
 
 # %%
 ceiling = streaming.ceiling_by_elimination(5)
@@ -232,9 +239,9 @@ assert profile == "smoke" or live[9].mean > max(live[0].mean, ceiling)
 assert profile == "smoke" or live[0].mean - 2 * live[0].ci95 < ceiling
 
 # %% [markdown]
-# The weights are the same at every point of this curve. What rises is what the state knows. The
-# jump from the first to the second presentation is *one-shot learning*, done by 400 numbers in
-# one step.
+# The weights are the same at every point of this curve. What rises is what the state
+# knows. The jump from the first to the second presentation is *one-shot learning*, done
+# by 400 numbers in one step.
 #
 # And what the network has learned of a class after three drawings it does not improve by
 # seven more.
@@ -252,22 +259,23 @@ assert profile == "smoke" or first.mean > live[0].mean + 0.05
 assert profile == "smoke" or second.mean < live[1].mean - 0.05
 
 # %% [markdown]
-# It had nearly reached the ceiling. The ceiling can be had blindly: whoever always answers
-# with a label not yet seen gets there, and is wrong whenever an old character comes. After 300
-# steps the network did much the same, with 44% at the first presentation and 30% at the
-# second, and gave it up as it learned to recognise. To have both, it must notice that a
-# character is new. The 27% say that it rarely does.
+# It had nearly reached the ceiling. The ceiling can be had blindly: whoever always
+# answers with a label not yet seen gets there, and is wrong whenever an old character
+# comes. After 300 steps the network did much the same, with 44% at the first
+# presentation and 30% at the second, and gave it up as it learned to recognise. To have
+# both, it must notice that a character is new. The 27% say that it rarely does.
 #
 # (sec-memory-shuffle)=
 # ## Why labels must be shuffled
 #
-# In every task above, labels were dealt anew. Suppose they are not: glyph number 7 is a "C" in
-# every stream of the training. To see what that does, two networks train on the same forty
-# glyphs. For one the labels are dealt anew in every task, for the other once and for all.
+# In every task above, labels were dealt anew. Suppose they are not: glyph number 7 is a
+# "C" in every stream of the training. To see what that does, two networks train on the
+# same forty glyphs. For one the labels are dealt anew in every task, for the other once
+# and for all.
 
 # %%
 few, outcomes = glyphs.select(glyphs.alphabets[:2]), {}
-for dealt, n in {"anew": steps, "once": short}.items():
+for dealt, n in {"anew": 2 * steps // 3, "once": 2 * short // 3}.items():
     _, own = streams_of(few, permuted_labels=dealt == "anew")
     one = LSTMLearner(Flat(features=64), classes=5, seed=seed).to(device)
     meta_train(one, own, steps=n, schedule=cosine(n), **options)
@@ -278,34 +286,36 @@ for dealt, n in {"anew": steps, "once": short}.items():
         print(f"labels dealt {dealt}, {name:15} {told}")
 if profile != "smoke":
     assert outcomes["once", "the same glyphs"][0].mean > 0.8
-    assert outcomes["anew", "fresh glyphs"][9].mean > 0.5
+    assert outcomes["anew", "fresh glyphs"][9].mean > 0.4
     assert outcomes["once", "fresh glyphs"][9].mean < 0.35
 
 
 # %% [markdown]
 # Where labels were dealt once, the network is right on its own glyphs at the *first*
-# presentation, far above the ceiling: the label was in the weights before the stream began. On
-# fresh glyphs it stays at chance, ten presentations or one. It has learned forty characters,
-# and not how to learn one. (We stopped it after 300 steps, when there was hardly anything left
-# to learn.) Where labels were dealt anew, the same forty glyphs taught a network to remember
-# glyphs that it never saw: 73% at the tenth presentation. It even beats the network above,
-# which had 400 glyphs; neither has been trained to the end, so do not read much into that.
+# presentation, far above the ceiling: the label was in the weights before the stream
+# began. On fresh glyphs it stays at chance, ten presentations or one. It has learned
+# forty characters, and not how to learn one. (We stopped it after 200 steps, when
+# little was left to learn.) Where labels were dealt anew, the same forty glyphs taught
+# a network, in 1,000 steps, to remember glyphs that it never saw: 53% at the tenth
+# presentation.
 #
-# With 400 glyphs the trap closes less tightly. We tried it once, not on this page: trained for
-# 1,500 steps with labels dealt once, the network still learns to remember a little, and is
-# right 46% of the time at the tenth presentation of fresh glyphs.
+# With 400 glyphs the trap closes less tightly. We tried it once, not on this page:
+# trained for 1,500 steps with labels dealt once, the network still learns to remember a
+# little, and is right 46% of the time at the tenth presentation of fresh glyphs.
 #
-# More training on labels dealt once would not help, for on such tasks, once they are known by
-# heart, there is nothing left to gain from remembering. A penalty on what the weights may know
-# about a task can {cite:p}`yin2020meta`. Where labels can be shuffled, shuffling is simpler.
-# It makes weights useless as a store of labels, so that only the state can hold them.
+# More training on labels dealt once would not help, for on such tasks, once they are
+# known by heart, there is nothing left to gain from remembering. A penalty on what the
+# weights may know about a task can {cite:p}`yin2020meta`. Where labels can be shuffled,
+# shuffling is simpler. It makes weights useless as a store of labels, so that only the
+# state can hold them.
 #
 # ## A memory of its own
 #
-# An LSTM keeps all it knows in one vector, through which every step passes; what is stored for
-# one class is touched by the drawings of all others. {cite:t}`santoro2016mann` keep the LSTM as
-# a *controller* and give it a matrix $M$ of 128 slots, 40 numbers each. At every step the
-# controller emits keys, and reads by likeness, with a strength $\beta_t \ge 1$ that it emits too:
+# An LSTM keeps all it knows in one vector, through which every step passes; what is
+# stored for one class is touched by the drawings of all others.
+# {cite:t}`santoro2016mann` keep the LSTM as a *controller* and give it a matrix $M$ of
+# 128 slots, 40 numbers each. At every step the controller emits keys, and reads by
+# likeness, with a strength $\beta_t \ge 1$ that it emits too:
 #
 # ```{math}
 # :label: eq-memory-read
@@ -313,22 +323,22 @@ if profile != "smoke":
 # ```
 #
 # It is the attention of [](#ch-matching), over notes of its own making in place of the
-# support. Where should a new note go? Into a slot that nobody needs, or on top of what was just
-# read. A gate $\sigma(\alpha_t)$ decides:
+# support. Where should a new note go? Into a slot that nobody needs, or on top of what
+# was just read. A gate $\sigma(\alpha_t)$ decides:
 #
 # ```{math}
 # :label: eq-memory-write
 # w^w_t = \sigma(\alpha_t)\, w^r_{t-1} + (1 - \sigma(\alpha_t))\, w^{lu}_{t-1}, \qquad M_t(i) = M_{t-1}(i) + w^w_t(i)\, a_t
 # ```
 #
-# Key $k_t$, content $a_t$, gate $\alpha_t$ and strength $\beta_t$ are linear in $h_t$, the
-# first two through a tanh, and $\beta_t = 1 + \operatorname{softplus}(\cdot)$. The paper writes
-# the key itself in place of $a_t$.
+# Key $k_t$, content $a_t$, gate $\alpha_t$ and strength $\beta_t$ are linear in $h_t$,
+# the first two through a tanh, and $\beta_t = 1 + \operatorname{softplus}(\cdot)$. The
+# paper writes the key itself in place of $a_t$.
 #
-# Here $w^{lu}$ points at the slot that is least used, which is wiped before it is written to.
-# Use is counted, and fades: $w^u_t = \gamma w^u_{t-1} + w^r_t + w^w_t$ with $\gamma = 0.99$.
-# This is *least recently used access*. Everything but the choice of the least used slot is
-# differentiable.
+# Here $w^{lu}$ points at the slot that is least used, which is wiped before it is
+# written to. Use is counted, and fades: $w^u_t = \gamma w^u_{t-1} + w^r_t + w^w_t$ with
+# $\gamma = 0.99$. This is *least recently used access*. Everything but the choice of
+# the least used slot is differentiable.
 #
 # ```{literalinclude} ../labkit/learners/mann.py
 # :start-at: def step(
@@ -337,19 +347,22 @@ if profile != "smoke":
 # :filename: labkit/learners/mann.py
 # ```
 #
-# The header of the file lists where it departs from the paper; the strength $\beta_t$ is one of
-# those places. Since a cosine lies between −1 and 1, without it the largest of 128 weights could
-# be at most $e^2 = 7.4$ times the smallest, and no read could single out a slot.
+# The header of the file lists where it departs from the paper; the strength $\beta_t$
+# is one of those places. Since a cosine lies between −1 and 1, without it the largest
+# of 128 weights could be at most $e^2 = 7.4$ times the smallest, and no read could
+# single out a slot.
 #
-# Such a network takes longer to train than a reader can wait. One comes with the book, beside an
-# LSTM that was trained for longer than ours: `python -m labkit train mann-stream` and
-# `lstm-stream` train them on glyphs and on the 136 real characters of five Omniglot alphabets,
-# with rotations. This MANN has one head. It was trained for 2,000 steps on streams of five
-# presentations, and then, like the LSTM, for 10,000 on streams of ten.
+# Such a network takes longer to train than a reader can wait. One comes with the book,
+# beside an LSTM that was trained for longer than ours: `python -m labkit train
+# mann-stream` and `lstm-stream` train them on glyphs and on the 136 real characters of
+# five Omniglot alphabets, with rotations. This MANN has one head. It was trained for
+# 2,000 steps on streams of five presentations, and then, like the LSTM, for 10,000 on
+# streams of ten.
 #
 # To judge a memory we also want to know what one that loses nothing would do with these
-# features. So beside the two stands the nearest neighbour, which keeps every drawing. To a new
-# character it gives a label that is taken, so at first presentations it is no rival.
+# features. So beside the two stands the nearest neighbour, which keeps every drawing.
+# To a new character it gives a label that is taken, so at first presentations it is no
+# rival.
 
 # %%
 class Nearest(StreamLearner):
@@ -374,9 +387,9 @@ curves = {
 }
 
 # %% [markdown]
-# To see into the memory we feed it a stream one example at a time, and look at the state after
-# each. Reads are in the state. Writes follow from it: what a slot's use has gained, beyond decay
-# and reading, is what was written.
+# To see into the memory we feed it a stream one example at a time, and look at the
+# state after each. Reads are in the state. Writes follow from it: what a slot's use has
+# gained, beyond decay and reading, is what was written.
 
 # %%
 state, writes, reads = notebook.start(1), [], []
@@ -398,20 +411,21 @@ writes, reads = torch.stack(writes)[:, :24], torch.stack(reads)[:, :24]
 _ = plot_memory(seen, logits, writes, reads, curves, ceiling=ceiling)
 
 # %% [markdown]
-# The writing is a staircase: each step takes the next free slot, as least recently used access
-# should. The reading, which comes after it in a step, finds much of what belongs together. At
-# step 6 a "B" comes for the second time, and beside its own slot that of the first lights up; the
-# "C" of step 16 lights up those of steps 8, 9 and 12. The "D" of step 15 is the first, and nothing
-# stands out. At the last two steps, of "B", it reads slots of other classes as well. So the network
-# uses its notebook, if not neatly. How much of what it knows is in there?
+# The writing is a staircase: each step takes the next free slot, as least recently used
+# access should. The reading, which comes after it in a step, finds much of what belongs
+# together. At step 6 a "B" comes for the second time, and beside its own slot that of
+# the first lights up; the "C" of step 16 lights up those of steps 8, 9 and 12. The "D"
+# of step 15 is the first, and nothing stands out. At the last two steps, of "B", it
+# reads slots of other classes as well. So the network uses its notebook, if not neatly.
+# How much of what it knows is in there?
 #
 # (sec-memory-where)=
 # ## Where the adaptation lives
 #
-# A picture suggests; an operation decides. After 40 steps of a stream we ask for one more
-# drawing of each class. Then we ask again with a part of $\theta'$ taken away: the matrix with
-# all that belongs to it, or the state of the controller. In its place we put what was there
-# before the first step, or what another stream has left there.
+# A picture suggests; an operation decides. After 40 steps of a stream we ask for one
+# more drawing of each class. Then we ask again with a part of $\theta'$ taken away: the
+# matrix with all that belongs to it, or the state of the controller. In its place we
+# put what was there before the first step, or what another stream has left there.
 
 # %%
 halves = {"nothing": (), "the matrix": (2, 3, 4, 5), "the controller": (0, 1)}
@@ -440,32 +454,33 @@ for name, slots in {"same class": alike[:, 1:], "next": alike[:, :-1]}.items():
     assert profile == "smoke" or (got > slots.mean()) == (name == "same class")
 
 # %% [markdown]
-# Little depends on the matrix. Wiped, it leaves a network that still answers 91% correctly
-# instead of 95%; without the controller's state, 33% are left. A zero at step 41 is a state
-# that the network never meets. But with the matrix of *another* stream it answers 89%
-# correctly, and with another's controller 28%. The controller is an LSTM, and what an LSTM can
-# do alone we saw above. The matrix adds a few points; in the figure MANN is ahead of the LSTM
-# by two or three.
+# Little depends on the matrix. Wiped, it leaves a network that still answers 91%
+# correctly instead of 95%; without the controller's state, 33% are left. A zero at step
+# 41 is a state that the network never meets. But with the matrix of *another* stream it
+# answers 89% correctly, and with another's controller 28%. The controller is an LSTM,
+# and what an LSTM can do alone we saw above. The matrix adds a few points; in the
+# figure MANN is ahead of the LSTM by two or three.
 #
-# The picture showed 24 of the 128 slots. The second cell adds up where all the weight of
-# reading falls at step 40. Nearly half goes to slots that are still empty. Of the half that
-# goes to earlier ones, those written at the same class get 52%, where an even hand would give
-# them 19%. The reading is selective, but weak.
+# The picture showed 24 of the 128 slots. The second cell adds up where all the weight
+# of reading falls at step 40. Nearly half goes to slots that are still empty. Of the
+# half that goes to earlier ones, those written at the same class get 52%, where an even
+# hand would give them 19%. The reading is selective, but weak.
 #
-# There is a reason why it can be of little use. A note is written before its label is told, so
-# the slot of a drawing cannot hold it. The slot of the next step could; but those get 11% of
-# the weight, less than an even hand would give them.
+# There is a reason why it can be of little use. A note is written before its label is
+# told, so the slot of a drawing cannot hold it. The slot of the next step could; but
+# those get 11% of the weight, less than an even hand would give them.
 #
-# The lesson reaches beyond this network. *That a part could hold the memory does not mean that
-# it does, and a picture in which it works does not either.* A name in a diagram is a
-# hypothesis about the trained weights, and putting something else in its place is a test of
-# it. A controller without a state of its own, or more to remember than 200 numbers can hold,
-# may force the matrix into use. We have not shown that they do.
+# The lesson reaches beyond this network. *That a part could hold the memory does not
+# mean that it does, and a picture in which it works does not either.* A name in a
+# diagram is a hypothesis about the trained weights, and putting something else in its
+# place is a test of it. A controller without a state of its own, or more to remember
+# than 200 numbers can hold, may force the matrix into use. We have not shown that they
+# do.
 #
 # ## Real characters, beside the published figures
 #
-# The same two networks on the three Omniglot alphabets that nothing was trained on, and on fresh
-# glyphs, as recorded when they were trained.
+# The same two networks on the three Omniglot alphabets that nothing was trained on, and
+# on fresh glyphs, as recorded when they were trained.
 
 # %%
 from IPython.display import HTML
@@ -526,26 +541,27 @@ _ = axes.legend(loc="lower right", fontsize="small")
 # Every curve starts below the ceiling of 45.7%: no sign of a leak (a small one could hide
 # below it).
 #
-# Our LSTM is far above the published one, 87% against 62.5% at the tenth presentation, and
-# that is not a better LSTM. It reads features of a network that was trained to put drawings of one
-# character together; theirs reads 20 × 20 pixels, and must learn to see and to remember at once.
-# It is on other test characters, too. On such features an LSTM is no bad memory, and the published
-# gap between the two says as much about pixels as about memories.
+# Our LSTM is far above the published one, 87% against 62.5% at the tenth presentation,
+# and that is not a better LSTM. It reads features of a network that was trained to put
+# drawings of one character together; theirs reads 20 × 20 pixels, and must learn to see
+# and to remember at once. It is on other test characters, too. On such features an LSTM
+# is no bad memory, and the published gap between the two says as much about pixels as
+# about memories.
 #
-# Our MANN is ahead of our LSTM by two to four points from the second presentation on, as the
-# paper would have it, and behind the published MANN: 89.6% against 98.1% at the tenth. The
-# features are not to blame: whoever keeps every drawing and answers with the label of the most
-# similar one is right 98% of the time at the tenth presentation. What is missing is memory.
-# Ours has one head in place of four, and trained on 136 real characters where the published
-# one had 1,200. Which of these costs how much, we have not measured. The setting nearest to
-# the published one, pixels and four heads, is `mann-stream-pixels`: meant for a GPU, and not
-# run for this book.
+# Our MANN is ahead of our LSTM by two to four points from the second presentation on,
+# as the paper would have it, and behind the published MANN: 89.6% against 98.1% at the
+# tenth. The features are not to blame: whoever keeps every drawing and answers with the
+# label of the most similar one is right 98% of the time at the tenth presentation. What
+# is missing is memory. Ours has one head in place of four, and trained on 136 real
+# characters where the published one had 1,200. Which of these costs how much, we have
+# not measured. The setting nearest to the published one, pixels and four heads, is
+# `mann-stream-pixels`: meant for a GPU, and not run for this book.
 #
 # ## What breaks it: more to remember
 #
-# How much can 400 numbers hold? We keep the five labels, but let several characters share each.
-# With 20 characters, the learner must bind 20 looks to labels, where it was trained to bind five.
-# Every character comes four times.
+# How much can 400 numbers hold? We keep the five labels, but let several characters
+# share each. With 20 characters, the learner must bind 20 looks to labels, where it was
+# trained to bind five. Every character comes four times.
 
 # %%
 from dataclasses import replace
@@ -581,31 +597,31 @@ axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 # %% [markdown]
-# Both networks fall, and most from five to ten, long before anything is full in the sense of
-# bytes. A part of it may be habit: in training no two characters ever shared a label. But a
-# state of fixed size must also share itself out, and each further pair can disturb those
-# already there. That MANN falls as fast as the LSTM, with 128 slots for at most 80 drawings,
-# says once more that its matrix is not what carries most.
+# Both networks fall, and most from five to ten, long before anything is full in the
+# sense of bytes. A part of it may be habit: in training no two characters ever shared a
+# label. But a state of fixed size must also share itself out, and each further pair can
+# disturb those already there. That MANN falls as fast as the LSTM, with 128 slots for
+# at most 80 drawings, says once more that its matrix is not what carries most.
 #
-# Twenty characters are not that much harder to tell apart: the nearest neighbour among all
-# earlier drawings, with the same features, falls only from 99% to 94%. It keeps every example,
-# and pays with a state that grows: the trade of the next chapter.
+# Twenty characters are not that much harder to tell apart: the nearest neighbour among
+# all earlier drawings, with the same features, falls only from 99% to 94%. It keeps
+# every example, and pays with a state that grows: the trade of the next chapter.
 #
 # ## Exercises
 #
 # :::{exercise} A label too early
 # :label: ex-memory-leak
-# *Easy, 10 minutes.* Train a fresh LSTM learner on streams in which every label comes one
-# step earlier (`y.roll(-1, dims=1)`, with $y_1$ as the label of the first state), so that
-# $y_t$ arrives together with $x_t$. What accuracy do you expect at the first presentation, and
-# what would the network be worth?
+# *Easy, 10 minutes.* Train a fresh LSTM learner on streams in which every label comes
+# one step earlier (`y.roll(-1, dims=1)`, with $y_1$ as the label of the first state),
+# so that $y_t$ arrives together with $x_t$. What accuracy do you expect at the first
+# presentation, and what would the network be worth?
 # :::
 #
 # ::::{solution} ex-memory-leak
 # :label: sol-memory-leak
 # :class: dropdown
-# It repeats its input: near 100% at once, more than twice the ceiling. With the label in its
-# place again it knows nothing.
+# It repeats its input: near 100% at once, more than twice the ceiling. With the label
+# in its place again it knows nothing.
 #
 # :::{embed} #cell-memory-leak
 # :::
@@ -632,9 +648,9 @@ assert profile == "smoke" or history.losses[-1] < 0.2 < 0.4 > honest[9].mean
 # %% [markdown]
 # :::{exercise} The order of examples
 # :label: ex-memory-order
-# *Easy, 10 minutes.* Matching and prototypical networks do not care in which order the support
-# comes. Adapt the live LSTM to the same 25 examples in two orders, and count how often its answers to
-# the same queries differ.
+# *Easy, 10 minutes.* Matching and prototypical networks do not care in which order the
+# support comes. Adapt the live LSTM to the same 25 examples in two orders, and count
+# how often its answers to the same queries differ.
 # :::
 #
 # ::::{solution} ex-memory-order
@@ -665,21 +681,23 @@ assert profile == "smoke" or differ > 0.05
 # %% [markdown]
 # :::{exercise} The ceiling at the second presentation
 # :label: ex-memory-second
-# *Medium, 20 minutes.* Suppose a learner recognises a character that it has seen with probability
-# $r$, and takes it for a new one otherwise; new characters it always knows to be new. It
-# eliminates perfectly. What is its accuracy at second presentations of two classes, if both
-# orders AABB, ABAB, ABBA and so on are equally likely? Check it by simulation for $r = 0.6$.
+# *Medium, 20 minutes.* Suppose a learner recognises a character that it has seen with
+# probability $r$, and takes it for a new one otherwise; new characters it always knows
+# to be new. It eliminates perfectly. What is its accuracy at second presentations of
+# two classes, if both orders AABB, ABAB, ABBA and so on are equally likely? Check it by
+# simulation for $r = 0.6$.
 # :::
 #
 # ::::{solution} ex-memory-second
 # :label: sol-memory-second
 # :class: dropdown
-# If it takes the drawing for new, it answers with a label it has not seen, and is wrong for sure,
-# unless no label is left: then it guesses among the two. For the first class to repeat this is
-# so unless its two drawings come first, which happens in a third of the orders. So the
-# accuracy is $r + (1 - r) \frac{1}{2} p$, where $p$ is the share of second presentations at
-# which both labels have been seen: 1 for the second class to repeat, $\frac{2}{3}$ for the
-# first. With $r = 0.6$ it is $0.6 + 0.4 \cdot \frac{1}{2} \cdot \frac{5}{6} = 0.767$.
+# If it takes the drawing for new, it answers with a label it has not seen, and is wrong
+# for sure, unless no label is left: then it guesses among the two. For the first class
+# to repeat this is so unless its two drawings come first, which happens in a third of
+# the orders. So the accuracy is $r + (1 - r) \frac{1}{2} p$, where $p$ is the share of
+# second presentations at which both labels have been seen: 1 for the second class to
+# repeat, $\frac{2}{3}$ for the first. With $r = 0.6$ it is $0.6 + 0.4 \cdot \frac{1}{2}
+# \cdot \frac{5}{6} = 0.767$.
 #
 # :::{embed} #cell-memory-second
 # :::
@@ -702,9 +720,9 @@ assert abs(share - (0.6 + 0.4 * 5 / 12)) < 0.02
 # %% [markdown]
 # :::{exercise} The price of one more example
 # :label: ex-memory-price
-# *Easy, 10 minutes.* How many bytes does $\theta'$ take, and how many multiplications does one more
-# example cost, for the live LSTM, for MANN, and for a matching network with the same
-# 64 features, after $n$ examples? When is the LSTM the cheapest?
+# *Easy, 10 minutes.* How many bytes does $\theta'$ take, and how many multiplications
+# does one more example cost, for the live LSTM, for MANN, and for a matching network
+# with the same 64 features, after $n$ examples? When is the LSTM the cheapest?
 # :::
 #
 # ::::{solution} ex-memory-price
@@ -715,11 +733,12 @@ assert abs(share - (0.6 + 0.4 * 5 / 12)) < 0.02
 # :::{embed} #cell-memory-price
 # :::
 #
-# A matching network stores $4 (64 + 5) n$ bytes and multiplies nothing when an example comes; it
-# pays at every query, $64 n$ multiplications. The LSTM's bytes are constant, and it multiplies
-# $4 \cdot 200 \cdot (69 + 200) \approx 215{,}000$ times for each example and each query. In
-# bytes it wins from $n = 6$ on; in multiplications for a query from about $n = 3{,}400$. MANN
-# multiplies about 290,000 times, 25,600 of them in its matrix.
+# A matching network stores $4 (64 + 5) n$ bytes and multiplies nothing when an example
+# comes; it pays at every query, $64 n$ multiplications. The LSTM's bytes are constant,
+# and it multiplies $4 \cdot 200 \cdot (69 + 200) \approx 215{,}000$ times for each
+# example and each query. In bytes it wins from $n = 6$ on; in multiplications for a
+# query from about $n = 3{,}400$. MANN multiplies about 290,000 times, 25,600 of them in
+# its matrix.
 # ::::
 
 # %% tags=["remove-cell"]
