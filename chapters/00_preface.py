@@ -68,8 +68,8 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 # ```{math}
 # :label: eq-preface
 # \begin{gathered}
-# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr] \\
-# \text{with} \quad \theta' = \adapt(\theta, \support_\task) ,
+# \min_\theta\; \mathbb{E}_{\mathcal{T} \sim p(\mathcal{T})} \bigl[\, \mathcal{L}_{\mathcal{T}}(f_{\theta'}) \,\bigr] \\
+# \text{with} \quad \theta' = \operatorname{Adapt}(\theta, \mathcal{D}^{\mathrm{S}}_{\mathcal{T}}) ,
 # \end{gathered}
 # ```
 #
@@ -88,20 +88,20 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 #
 # | Symbol | Meaning | In labkit |
 # | --- | --- | --- |
-# | $\task \sim p(\task)$ | a task, from a distribution over tasks | `tasks.sample(n_tasks, generator=…)` |
-# | $\support_\task$ | support: examples to learn from | `episode.support_x`, `episode.support_y` |
-# | $\query_\task$ | query: examples to be scored on | `episode.query_x`, `episode.query_y` |
+# | $\mathcal{T} \sim p(\mathcal{T})$ | a task, from a distribution over tasks | `tasks.sample(n_tasks, generator=…)` |
+# | $\mathcal{D}^{\mathrm{S}}_{\mathcal{T}}$ | support: examples to learn from | `episode.support_x`, `episode.support_y` |
+# | $\mathcal{D}^{\mathrm{Q}}_{\mathcal{T}}$ | query: examples to be scored on | `episode.query_x`, `episode.query_y` |
 # | $T$ | tasks in a batch: the first axis of every tensor | `episode.n_tasks` |
 # | $S$, $Q$ | support and query examples of a task | the second axis |
 # | $N$-way | classes of a task | `FewShot(way=…)` |
 # | $K$-shot | support examples of a class | `FewShot(shot=…)`, `Sinusoids(shot=…)` |
 # | $\theta$ | what is learned across tasks | `learner.parameters()` |
-# | $\theta' = \adapt(\theta, \support_\task)$ | what the learner becomes for a task | `learner.adapt(support_x, support_y)` |
+# | $\theta' = \operatorname{Adapt}(\theta, \mathcal{D}^{\mathrm{S}}_{\mathcal{T}})$ | what the learner becomes for a task | `learner.adapt(support_x, support_y)` |
 # | $f_{\theta'}(x)$ | the adapted prediction | `learner.predict(adapted, query_x)` |
-# | $\loss_\task$ | loss of a task, on its queries | `squared_error`, `cross_entropy` |
-# | $\E_\task[\loss_\task]$ | the objective, on a batch | `meta_loss(learner, episode, loss)` |
+# | $\mathcal{L}_{\mathcal{T}}$ | loss of a task, on its queries | `squared_error`, `cross_entropy` |
+# | $\mathbb{E}_{\mathcal{T}}[\mathcal{L}_{\mathcal{T}}]$ | the objective, on a batch | `meta_loss(learner, episode, loss)` |
 # | $\min_\theta$ | meta-training | `meta_train(learner, tasks, …)` |
-# | an estimate of $\E_\task$ | mean and interval over fresh tasks | `evaluate(learner, tasks, …)` |
+# | an estimate of $\mathbb{E}_{\mathcal{T}}$ | mean and interval over fresh tasks | `evaluate(learner, tasks, …)` |
 # :::
 #
 # ## Three ways to use it

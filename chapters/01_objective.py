@@ -94,16 +94,16 @@ plt.show()
 # %% [markdown]
 # ## Tasks, support and query
 #
-# A **task** $\task$ is one small learning problem. Tasks come from a distribution
-# $p(\task)$, just as examples come from a distribution in ordinary learning. Ours is
-# the one of {cite:t}`finn2017maml`, section 5.1: a wave $y = A \sin(x - \varphi)$ with
-# amplitude $A$ uniform in $[0.1, 5]$ and phase $\varphi$ uniform in $[0, \pi]$, looked
-# at in places $x$ uniform in $[-5, 5]$.
+# A **task** $\mathcal{T}$ is one small learning problem. Tasks come from a distribution
+# $p(\mathcal{T})$, just as examples come from a distribution in ordinary learning. Ours
+# is the one of {cite:t}`finn2017maml`, section 5.1: a wave $y = A \sin(x - \varphi)$
+# with amplitude $A$ uniform in $[0.1, 5]$ and phase $\varphi$ uniform in $[0, \pi]$,
+# looked at in places $x$ uniform in $[-5, 5]$.
 #
-# A task reaches a learner as two sets of examples. The **support** set $\support$ is
-# there to learn from; its size per class, or here per wave, is the number of **shots**.
-# The **query** set $\query$ asks questions whose answers are known to whoever scores
-# them. `sample` draws both:
+# A task reaches a learner as two sets of examples. The **support** set
+# $\mathcal{D}^{\mathrm{S}}$ is there to learn from; its size per class, or here per
+# wave, is the number of **shots**. The **query** set $\mathcal{D}^{\mathrm{Q}}$ asks
+# questions whose answers are known to whoever scores them. `sample` draws both:
 #
 # ```{literalinclude} ../labkit/tasks/sinusoids.py
 # :start-at: def sample
@@ -132,7 +132,7 @@ for name, tensor in vars(episode).items():
 #
 # ```{math}
 # :label: eq-objective-adapt
-# \theta' = \adapt(\theta, \support_\task) .
+# \theta' = \operatorname{Adapt}(\theta, \mathcal{D}^{\mathrm{S}}_{\mathcal{T}}) .
 # ```
 #
 # Here $\theta$ is what the learner brings to every task, and $\theta'$ is what it has
@@ -141,7 +141,7 @@ for name, tensor in vars(episode).items():
 #
 # ```{math}
 # :label: eq-objective-task-loss
-# \loss_\task(f_{\theta'}) = \frac{1}{|\query_\task|} \sum_{(x, y) \in \query_\task}
+# \mathcal{L}_{\mathcal{T}}(f_{\theta'}) = \frac{1}{|\mathcal{D}^{\mathrm{Q}}_{\mathcal{T}}|} \sum_{(x, y) \in \mathcal{D}^{\mathrm{Q}}_{\mathcal{T}}}
 # \bigl( f_{\theta'}(x) - y \bigr)^2 .
 # ```
 #
@@ -150,8 +150,8 @@ for name, tensor in vars(episode).items():
 # ```{math}
 # :label: eq-objective
 # \begin{gathered}
-# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_{\theta'}) \,\bigr] \\
-# \text{with} \quad \theta' = \adapt(\theta, \support_\task) .
+# \min_\theta\; \mathbb{E}_{\mathcal{T} \sim p(\mathcal{T})} \bigl[\, \mathcal{L}_{\mathcal{T}}(f_{\theta'}) \,\bigr] \\
+# \text{with} \quad \theta' = \operatorname{Adapt}(\theta, \mathcal{D}^{\mathrm{S}}_{\mathcal{T}}) .
 # \end{gathered}
 # ```
 #
@@ -238,23 +238,24 @@ class FixedFunction(Learner):
 # :::{prf:proposition} The best fixed function
 # :label: thm-objective-fixed
 # Among all functions that ignore the support, the one with the least expected squared
-# error is the mean wave
-# $f^*(x) = \E[A \sin(x - \varphi)] = -\frac{2}{\pi}\, \E[A] \cos x$. Its error is
-# $\E[y^2] - \E[f^*(x)^2] \approx 3.006$.
+# error is the mean wave $f^*(x) = \mathbb{E}[A \sin(x - \varphi)] = -\frac{2}{\pi}\,
+# \mathbb{E}[A] \cos x$. Its error is $\mathbb{E}[y^2] - \mathbb{E}[f^*(x)^2] \approx
+# 3.006$.
 # :::
 #
 # ::::{prf:proof}
-# Fix $x$. A number $c$ that must stand for a random $y$ costs
-# $\E[(y - c)^2] = \operatorname{Var}[y] + (\E[y] - c)^2$, so the best $c$ is the mean.
-# $A$ and $\varphi$ are independent, and the mean of $\sin(x - \varphi)$ over
-# $[0, \pi]$ is $\frac{1}{\pi}\bigl[\cos(x - \varphi)\bigr]_0^\pi = -\frac{2}{\pi}\cos x$.
+# Fix $x$. A number $c$ that must stand for a random $y$ costs $\mathbb{E}[(y - c)^2] =
+# \operatorname{Var}[y] + (\mathbb{E}[y] - c)^2$, so the best $c$ is the mean. $A$ and
+# $\varphi$ are independent, and the mean of $\sin(x - \varphi)$ over $[0, \pi]$ is
+# $\frac{1}{\pi}\bigl[\cos(x - \varphi)\bigr]_0^\pi = -\frac{2}{\pi}\cos x$.
 #
-# What is left is the mean of $\operatorname{Var}[y] = \E[y^2] - f^*(x)^2$ over $x$. For
-# the first term, $\sin^2$ averages to $\frac12$ over half a turn, so
-# $\E[y^2] = \frac12 \E[A^2] = \frac12 \cdot \frac{5^3 - 0.1^3}{3 \cdot 4.9} \approx
-# 4.252$, which is also the error of predicting zero. For the second,
-# $\E[A] = 2.55$ and $\E[\cos^2 x] = \frac12 + \frac{\sin 10}{20} \approx 0.473$, so
-# $\E[f^*(x)^2] = \bigl(\frac{2}{\pi} \cdot 2.55\bigr)^2 \cdot 0.473 \approx 1.246$.
+# What is left is the mean of $\operatorname{Var}[y] = \mathbb{E}[y^2] - f^*(x)^2$ over
+# $x$. For the first term, $\sin^2$ averages to $\frac12$ over half a turn, so
+# $\mathbb{E}[y^2] = \frac12 \mathbb{E}[A^2] = \frac12 \cdot \frac{5^3 - 0.1^3}{3 \cdot
+# 4.9} \approx 4.252$, which is also the error of predicting zero. For the second,
+# $\mathbb{E}[A] = 2.55$ and $\mathbb{E}[\cos^2 x] = \frac12 + \frac{\sin 10}{20}
+# \approx 0.473$, so $\mathbb{E}[f^*(x)^2] = \bigl(\frac{2}{\pi} \cdot 2.55\bigr)^2
+# \cdot 0.473 \approx 1.246$.
 # ::::
 
 # %%
@@ -306,7 +307,7 @@ for shot in (1, 2, 5):
 # From two points on there is no error. One point leaves a whole family of waves, and
 # the smallest of them, which least squares returns, is often not the one.
 #
-# Between 3.006 and 0 lies everything that can be learned about this $p(\task)$.
+# Between 3.006 and 0 lies everything that can be learned about this $p(\mathcal{T})$.
 
 # %% [markdown]
 # ## One training, two meanings of θ
@@ -320,12 +321,12 @@ for shot in (1, 2, 5):
 #
 # ```{math}
 # :label: eq-objective-joint
-# \min_\theta\; \E_{\task \sim p(\task)} \bigl[\, \loss_\task(f_\theta) \,\bigr] ,
+# \min_\theta\; \mathbb{E}_{\mathcal{T} \sim p(\mathcal{T})} \bigl[\, \mathcal{L}_{\mathcal{T}}(f_\theta) \,\bigr] ,
 # ```
 #
 # which is ordinary regression on all points of all waves thrown together: **joint
 # training**, or pretraining. With one step, $\theta' = \theta - \alpha
-# \nabla_\theta \loss^{\mathrm{S}}_\task(f_\theta)$, the loss taken on the support: this
+# \nabla_\theta \mathcal{L}^{\mathrm{S}}_{\mathcal{T}}(f_\theta)$, the loss taken on the support: this
 # is MAML {cite:p}`finn2017maml`, here only a tool; it has a chapter of its own.
 
 # %%
@@ -581,9 +582,10 @@ assert gaps[-1] < 0.3 + loose
 # %% [markdown]
 # ## The same objective, other tasks
 #
-# Nothing above depended on waves. Another $p(\task)$, another $\adapt$, another loss:
-# here are handwritten characters nobody has written before, five of them in each task,
-# one drawing of each as support, and a learner that compares ([](#ch-prototypical)).
+# Nothing above depended on waves. Another $p(\mathcal{T})$, another
+# $\operatorname{Adapt}$, another loss: here are handwritten characters nobody has
+# written before, five of them in each task, one drawing of each as support, and a
+# learner that compares ([](#ch-prototypical)).
 
 # %%
 characters = draw_alphabets(4, 10, drawings=6, generator=generator(seed, device))
@@ -612,9 +614,9 @@ assert untrained.mean - untrained.ci95 > 0.2
 # ::::{solution} ex-objective-turn
 # :label: sol-objective-turn
 # :class: dropdown
-# The mean of $\sin(x - \varphi)$ over a full turn is zero at every $x$. So the best fixed
-# function is zero, its error $\E[y^2] = \frac12\E[A^2] \approx 4.252$ is that of knowing
-# nothing, and joint training can only learn to say nothing.
+# The mean of $\sin(x - \varphi)$ over a full turn is zero at every $x$. So the best
+# fixed function is zero, its error $\mathbb{E}[y^2] = \frac12\mathbb{E}[A^2] \approx
+# 4.252$ is that of knowing nothing, and joint training can only learn to say nothing.
 #
 # :::{embed} #cell-objective-turn
 # :::
@@ -632,8 +634,8 @@ print(f"{losses.mean().item():.1f}")
 # %% [markdown]
 # :::{exercise} The wrong set
 # :label: ex-objective-support
-# *Easy, 10 minutes.* Measure $\loss_\task$ on the support in place of the query, for
-# training from scratch with 250 steps on five points. Why would Equation
+# *Easy, 10 minutes.* Measure $\mathcal{L}_{\mathcal{T}}$ on the support in place of the
+# query, for training from scratch with 250 steps on five points. Why would Equation
 # [](#eq-objective) with this loss be worthless as an objective?
 # :::
 #
@@ -698,8 +700,8 @@ assert many > few / 2
 # ::::{exercise} The most that one point can tell
 # :label: ex-objective-bayes
 # *Hard, 30 minutes.* With one point no answer is exact, but one is best: the mean over
-# all waves that pass through the point, weighted by how likely $p(\task)$ makes them.
-# Write it as a `Learner` and compare it with the learned start.
+# all waves that pass through the point, weighted by how likely $p(\mathcal{T})$ makes
+# them. Write it as a `Learner` and compare it with the learned start.
 #
 # :::{hint}
 # Each $\varphi$ leaves one amplitude, $A = y_1 / \sin(x_1 - \varphi)$. A uniform $A$

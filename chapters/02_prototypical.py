@@ -141,7 +141,7 @@ plot_task(episode[task : task + 1], unit[0], unit[1:], shots=(1, 5))
 #
 # ## What Adapt computes
 #
-# Let $f_\theta$ be the network, from a drawing to a point in $\R^D$; here $D = 1152$. Let
+# Let $f_\theta$ be the network, from a drawing to a point in $\mathbb{R}^D$; here $D = 1152$. Let
 # $S_k$ be the support drawings of class $k$ among $N$ classes. The *prototype* of the class
 # is their mean in the embedding:
 #

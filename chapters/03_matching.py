@@ -194,7 +194,7 @@ assert profile == "smoke" or (overruled.float().mean() < 0.01 and right[0] > rig
 # the $a(\hat x, x_i)$ of all queries into a matrix $A$ and the labels into a matrix $Y$,
 # and all predictions of a task are the product $AY$. That was the `@` in the cell above.
 #
-# In the book's terms, $\adapt$ stores, and $f_{\theta'}$ looks up:
+# In the book's terms, $\operatorname{Adapt}$ stores, and $f_{\theta'}$ looks up:
 #
 # ```{literalinclude} ../labkit/learners/matching.py
 # :start-at: def adapt

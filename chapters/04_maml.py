@@ -155,17 +155,17 @@ assert losses["MAML"][-1] < losses["joint"][-1] < losses["joint"][0] < losses["M
 # (sec-maml-gradient)=
 # ## The meta-gradient
 #
-# To see why, differentiate. One inner step on the support loss $\loss^{\mathrm S}$ of a
+# To see why, differentiate. One inner step on the support loss $\mathcal{L}^{\mathrm S}$ of a
 # task with inner rate $\alpha$ is
 #
 # ```{math}
 # :label: eq-maml-step
-# \theta' = \theta - \alpha \nabla \loss^{\mathrm S}(\theta) ,
+# \theta' = \theta - \alpha \nabla \mathcal{L}^{\mathrm S}(\theta) ,
 # ```
 #
-# and MAML descends on $\loss^{\mathrm Q}(\theta')$ as a function of $\theta$, in the
+# and MAML descends on $\mathcal{L}^{\mathrm Q}(\theta')$ as a function of $\theta$, in the
 # mean over tasks. The chain rule needs the Jacobian of Equation [](#eq-maml-step). The
-# derivative of a gradient is the Hessian, $H = \nabla^2 \loss^{\mathrm S}(\theta)$, so
+# derivative of a gradient is the Hessian, $H = \nabla^2 \mathcal{L}^{\mathrm S}(\theta)$, so
 #
 # ```{math}
 # :label: eq-maml-jacobian
@@ -176,26 +176,26 @@ assert losses["MAML"][-1] < losses["joint"][-1] < losses["joint"][0] < losses["M
 #
 # ```{math}
 # :label: eq-maml-gradient
-# \nabla_\theta\, \loss^{\mathrm Q}(\theta')
-# = (I - \alpha H)\, \nabla \loss^{\mathrm Q}(\theta')
-# = \underbrace{\nabla \loss^{\mathrm Q}(\theta')}_{\text{first order}}
-# \;-\; \underbrace{\alpha H\, \nabla \loss^{\mathrm Q}(\theta')}_{\text{second order}} .
+# \nabla_\theta\, \mathcal{L}^{\mathrm Q}(\theta')
+# = (I - \alpha H)\, \nabla \mathcal{L}^{\mathrm Q}(\theta')
+# = \underbrace{\nabla \mathcal{L}^{\mathrm Q}(\theta')}_{\text{first order}}
+# \;-\; \underbrace{\alpha H\, \nabla \mathcal{L}^{\mathrm Q}(\theta')}_{\text{second order}} .
 # ```
 #
 # The first term says how $\theta'$ should change. The second says how much of it the
 # inner step is going to do by itself: along a direction of curvature $\lambda$, a
 # change of $\theta$ arrives at $\theta'$ multiplied by $1 - \alpha\lambda$.
 #
-# With $K$ steps, $\theta_{k+1} = \theta_k - \alpha \nabla \loss^{\mathrm S}(\theta_k)$
+# With $K$ steps, $\theta_{k+1} = \theta_k - \alpha \nabla \mathcal{L}^{\mathrm S}(\theta_k)$
 # from $\theta_0 = \theta$ to $\theta' = \theta_K$, there is one such factor for each
 # step, with the Hessian $H_k$ at $\theta_k$. The gradient comes back through the last
 # step first:
 #
 # ```{math}
 # :label: eq-maml-product
-# \nabla_\theta\, \loss^{\mathrm Q}(\theta_K)
+# \nabla_\theta\, \mathcal{L}^{\mathrm Q}(\theta_K)
 # = (I - \alpha H_0)(I - \alpha H_1) \cdots (I - \alpha H_{K-1})\,
-# \nabla \loss^{\mathrm Q}(\theta_K) .
+# \nabla \mathcal{L}^{\mathrm Q}(\theta_K) .
 # ```
 #
 # *First-order* MAML replaces every factor by $I$. What remains is the gradient at the end
@@ -210,7 +210,7 @@ figures_maml.plot_graph()
 # %% [markdown]
 # No Hessian is ever written down. Reverse-mode differentiation multiplies the gradient
 # by one factor after the other, and a product $Hv$ costs about as much as a gradient
-# {cite:p}`pearlmutter1994fast`: it is the gradient of $v^\top \nabla \loss^{\mathrm
+# {cite:p}`pearlmutter1994fast`: it is the gradient of $v^\top \nabla \mathcal{L}^{\mathrm
 # S}$. The price is memory. The graphs of all $K$ steps have to be kept until the way
 # back
 # ([](#sec-traps-cost)).
@@ -249,7 +249,7 @@ print(f"angle {angle:.0f} degrees, length {shrunk:.2f} of first order")
 #
 # ```{math}
 # :label: eq-maml-linear
-# \nabla \loss^{\mathrm S}(w) = H w - b , \qquad
+# \nabla \mathcal{L}^{\mathrm S}(w) = H w - b , \qquad
 # H = \tfrac{2}{S} X^\top X , \quad b = \tfrac{2}{S} X^\top y ,
 # ```
 #
@@ -258,7 +258,7 @@ print(f"angle {angle:.0f} degrees, length {shrunk:.2f} of first order")
 #
 # ```{math}
 # :label: eq-maml-closed
-# \nabla_w\, \loss^{\mathrm Q}(w_K) = (I - \alpha H)^K (G w_K - c) , \qquad
+# \nabla_w\, \mathcal{L}^{\mathrm Q}(w_K) = (I - \alpha H)^K (G w_K - c) , \qquad
 # w_{k+1} = (I - \alpha H)\, w_k + \alpha b .
 # ```
 
@@ -536,7 +536,7 @@ for name, network in (("untrained", MLP(seed=seed)), ("trained", maml.network)):
 #
 # ```{math}
 # :label: eq-maml-metasgd
-# \theta' = \theta - \alpha \circ \nabla \loss^{\mathrm S}(\theta) .
+# \theta' = \theta - \alpha \circ \nabla \mathcal{L}^{\mathrm S}(\theta) .
 # ```
 #
 # All rates begin at 0.01, and training is shorter than MAML's above.
@@ -782,8 +782,8 @@ assert gap < tolerance
 # :label: ex-maml-hvp
 # *Medium, 20 minutes.* Compute the meta-gradient of one wave without ever
 # differentiating through a gradient step: Equation [](#eq-maml-gradient) needs $v =
-# \nabla\loss^{\mathrm Q}(\theta')$ and one product $Hv$, which is the derivative of
-# $\nabla \loss^{\mathrm S}$ in direction $v$
+# \nabla\mathcal{L}^{\mathrm Q}(\theta')$ and one product $Hv$, which is the derivative of
+# $\nabla \mathcal{L}^{\mathrm S}$ in direction $v$
 # (`torch.func.jvp`).
 # :::
 #

@@ -265,7 +265,7 @@ assert profile == "smoke" or by_batch["fresh glyphs"]["one\nalone"][1].mean < 0.
 #
 # ```{math}
 # :label: eq-traps-reptile
-# \theta \leftarrow \theta + \varepsilon \, \E_\task[\theta' - \theta] .
+# \theta \leftarrow \theta + \varepsilon \, \mathbb{E}_{\mathcal{T}}[\theta' - \theta] .
 # ```
 #
 # Why should that find a good start, and not just the mean of all solutions? Take two
@@ -279,8 +279,8 @@ assert profile == "smoke" or by_batch["fresh glyphs"]["one\nalone"][1].mean < 0.
 #
 # ```{math}
 # :label: eq-traps-terms
-# \mathrm{AvgGrad} = \E[g_1], \qquad
-# \mathrm{AvgGradInner} = \E[H_2 g_1] = \tfrac12 \nabla_\theta \, \E[g_1^\top g_2] ,
+# \mathrm{AvgGrad} = \mathbb{E}[g_1], \qquad
+# \mathrm{AvgGradInner} = \mathbb{E}[H_2 g_1] = \tfrac12 \nabla_\theta \, \mathbb{E}[g_1^\top g_2] ,
 # ```
 #
 # and up to $O(\alpha^2)$ ({cite:t}`nichol2018reptile`, section 5.1)

@@ -147,13 +147,13 @@ _ = plot_stream(seen[best : best + 1], logits[best : best + 1])
 # {cite:p}`hochreiter1997lstm` with $s_t = (h_t, c_t)$, 200 numbers each. Compare the
 # first half of Equation [](#eq-memory-state) with the update of gradient descent,
 # $\theta_t = \theta_{t-1} - \alpha
-# \nabla \loss(\theta_{t-1})$: old model and new example in, new model out. There the rule is
+# \nabla \mathcal{L}(\theta_{t-1})$: old model and new example in, new model out. There the rule is
 # given and the model is learned. Here *the rule $g_\theta$ is learned*, and the model
 # is what it works on. Adapt is a loop of $g_\theta$ over the support:
 #
 # ```{math}
 # :label: eq-memory-adapt
-# \theta' = \adapt(\theta, \support) = (s_n, y_n)
+# \theta' = \operatorname{Adapt}(\theta, \mathcal{D}^{\mathrm{S}}) = (s_n, y_n)
 # ```
 #
 # The last label belongs to it because no step has read it yet. Predicting takes one

@@ -564,7 +564,7 @@ for world, changed in worlds.items():
 #
 # Look at the third column before you blame the network. The mixture is *exact*, by the best of
 # all rules, under the belief that kernels are RBF with $\ell$ between 0.1 and 0.6. Where that is
-# false it fails far worse, because it is so sure. A learner's prior is $p(\task)$.
+# false it fails far worse, because it is so sure. A learner's prior is $p(\mathcal{T})$.
 # What is impossible under it will not be learned from any support, by whatever arithmetic.
 #
 # ## Exercises
@@ -579,7 +579,7 @@ for world, changed in worlds.items():
 # ::::{solution} ex-sets-moments
 # :label: sol-sets-moments
 # :class: dropdown
-# Let $y$ have mean $m$ and variance $v$. Then $\E \log \mathcal{N}(y; \mu, \sigma^2) = -\frac12
+# Let $y$ have mean $m$ and variance $v$. Then $\mathbb{E} \log \mathcal{N}(y; \mu, \sigma^2) = -\frac12
 # \ln 2\pi\sigma^2 - \frac{v + (m - \mu)^2}{2\sigma^2}$. It is largest at $\mu = m$ for every
 # $\sigma$; then the derivative by $\sigma^2$, $-\frac{1}{2\sigma^2} + \frac{v}{2\sigma^4}$, is
 # zero at $\sigma^2 = v$ and changes from plus to minus there.

@@ -167,14 +167,14 @@ assert profile == "smoke" or ratios[10] < 1.1
 #
 # ```{math}
 # :label: eq-transformer-loss
-# \min_\theta \; \E_{w, x, \varepsilon} \; \frac{1}{K} \sum_{k=0}^{K-1} \bigl( f_\theta(x_1, y_1, \dots, x_k, y_k, x_{k+1}) - y_{k+1} \bigr)^2 .
+# \min_\theta \; \mathbb{E}_{w, x, \varepsilon} \; \frac{1}{K} \sum_{k=0}^{K-1} \bigl( f_\theta(x_1, y_1, \dots, x_k, y_k, x_{k+1}) - y_{k+1} \bigr)^2 .
 # ```
 #
 # Among *all* functions of a prompt, the one with the least mean squared error is the
-# conditional mean $\E[y_{k+1} \mid x_1, y_1, \dots, x_{k+1}]$. And since
+# conditional mean $\mathbb{E}[y_{k+1} \mid x_1, y_1, \dots, x_{k+1}]$. And since
 # $y_{k+1} = w^\top x_{k+1} + \varepsilon$ with noise independent of the rest, that is
 # $\hat w^\top x_{k+1}$ with the *posterior mean*
-# $\hat w = \E[w \mid x_1, y_1, \dots, x_k, y_k]$. For a Gaussian prior and Gaussian
+# $\hat w = \mathbb{E}[w \mid x_1, y_1, \dots, x_k, y_k]$. For a Gaussian prior and Gaussian
 # noise, the posterior density of $w$ is
 #
 # ```{math}
@@ -208,7 +208,7 @@ assert profile == "smoke" or ratios[10] < 1.1
 #
 # ```{math}
 # :label: eq-transformer-least-squares
-# \frac{\E\bigl[(\hat w^\top x - w^\top x)^2\bigr]}{\E\bigl[(w^\top x)^2\bigr]} = \frac{\E \lVert (I - P) w \rVert^2}{\E \lVert w \rVert^2} = 1 - \frac{k}{d} \qquad (k < d),
+# \frac{\mathbb{E}\bigl[(\hat w^\top x - w^\top x)^2\bigr]}{\mathbb{E}\bigl[(w^\top x)^2\bigr]} = \frac{\mathbb{E} \lVert (I - P) w \rVert^2}{\mathbb{E} \lVert w \rVert^2} = 1 - \frac{k}{d} \qquad (k < d),
 # ```
 #
 # a straight line, and zero from $k = d$ on. Noise adds to it an amount that a mean of an
@@ -313,7 +313,7 @@ print(f"{cache.shape[-2]} tokens, then {longer.shape[-2]}: equal to 1e-10")
 #
 # The setting of that paper: ten dimensions, ten examples, $x$ uniform in $(-1, 1)$, no
 # noise. With $S = X^\top X / N$ the error of a step is
-# $\frac13 \E \lVert (I - \eta S) w \rVert^2$, which takes no more than the mean square
+# $\frac13 \mathbb{E} \lVert (I - \eta S) w \rVert^2$, which takes no more than the mean square
 # $m_2 = \frac13$ and the mean fourth power $m_4 = \frac15$ of an input to work out:
 #
 # ```{math}
@@ -569,7 +569,7 @@ except ValueError as refusal:
 # :::{exercise} The peak of least squares
 # :label: ex-transformer-peak
 # *Medium, 20 minutes.* With $k > d + 1$ examples and noise $\sigma$, what does least
-# squares err? Use that $\E[(X^\top X)^{-1}] = I / (k - d - 1)$ for standard normal
+# squares err? Use that $\mathbb{E}[(X^\top X)^{-1}] = I / (k - d - 1)$ for standard normal
 # inputs. What does it cost, at $k = 2d$, not to know the prior?
 # :::
 #
@@ -578,7 +578,7 @@ except ValueError as refusal:
 # :class: dropdown
 # $\hat w - w = (X^\top X)^{-1} X^\top \varepsilon$ has, given $X$, the covariance
 # $\sigma^2 (X^\top X)^{-1}$. A fresh standard normal $x$ turns it into an error of
-# $\sigma^2 \operatorname{tr} \E[(X^\top X)^{-1}] = \sigma^2 d / (k - d - 1)$, to which
+# $\sigma^2 \operatorname{tr} \mathbb{E}[(X^\top X)^{-1}] = \sigma^2 d / (k - d - 1)$, to which
 # the noise of the target adds $\sigma^2$. As $k$ comes down to $d + 1$ it goes to
 # infinity.
 #

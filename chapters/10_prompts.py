@@ -677,6 +677,6 @@ for k in (4, 8, shots):
 # Section [](#sec-prompts-own) does.
 #
 # Here the book ends. Its formula has not changed since the first chapter: a support, an
-# $\adapt$, a $\theta'$, a query. If you have a task distribution of your own, that is
+# $\operatorname{Adapt}$, a $\theta'$, a query. If you have a task distribution of your own, that is
 # what to write next: one file with `sample`, and every learner of this
 # book that takes inputs and targets of that kind will run on it.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat import NotebookNode
 
 from labkit.notebooks import PROFILES, by_profile
@@ -52,6 +53,24 @@ def test_everything_but_the_outputs_follows_from_the_text(path: Path) -> None:
     normalised = copy.deepcopy(notebook)
     chapters.normalise(normalised, path.stem)
     assert normalised == notebook, "To mend it: make sync"
+
+
+@every_chapter
+def test_formulas_are_plain_latex(path: Path) -> None:
+    """JupyterLab does not know the book's macros, which pages of prose may use."""
+    project = yaml.safe_load((chapters.ROOT / "myst.yml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    names = "|".join(re.escape(macro) for macro in project["math"])
+    for cell in read(path).cells:
+        assert not re.search(f"(?:{names})(?![a-zA-Z])", cell.source), cell.source
+
+
+@every_chapter
+def test_no_output_is_a_wall_of_text(path: Path) -> None:
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert len(output.get("data", {}).get("text/plain", "")) < 2000, cell.source
 
 
 @every_chapter
