@@ -299,10 +299,6 @@ if profile != "smoke":
 # a network, in 1,000 steps, to remember glyphs that it never saw: 53% at the tenth
 # presentation.
 #
-# With 400 glyphs the trap closes less tightly. We tried it once, not on this page:
-# trained for 1,500 steps with labels dealt once, the network still learns to remember a
-# little, and is right 46% of the time at the tenth presentation of fresh glyphs.
-#
 # More training on labels dealt once would not help, for on such tasks, once they are
 # known by heart, there is nothing left to gain from remembering. A penalty on what the
 # weights may know about a task can {cite:p}`yin2020meta`. Where labels can be shuffled,

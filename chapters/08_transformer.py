@@ -58,7 +58,7 @@ device = choose(device)
 #
 # A task is a vector $w$ of five numbers, drawn from $\mathcal N(0, I)$. Its examples are
 # points $x$, drawn the same way, with $y = w^\top x + \varepsilon$ and noise of standard
-# deviation $\sigma = 1$. The network comes with the book, trained for about an hour by
+# deviation $\sigma = 1$. The network comes with the book, trained for little more than an hour by
 # `python -m labkit train linear-regression linear-regression-longer`. At every step it
 # saw tasks that it had never seen before, and would never see again.
 

@@ -78,7 +78,7 @@ device = choose(device)
 # which for $\zeta = 1$ is Zipf's law, near what the words of a language follow: few
 # frequent ones, and very many rare. (The classes of a sequence are drawn so one after the
 # other, passing over those whose label is taken. So the most frequent come up less often
-# than $p_r$ says: no class is asked for in more than one sequence of five.)
+# than $p_r$ says.)
 
 # %%
 tasks = Bursty(classes=2048, labels=32, burstiness=0.9, zipf=1.0)

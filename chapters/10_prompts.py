@@ -96,7 +96,7 @@ for x, y in changes.lines(episode.support_x[0], episode.support_y[0])[:5]:
 # the likeliest token and reading it as the answer. (A prompt of plain text has the same
 # tokens without the questions. In trials of some minutes our network learned formats from
 # it, and no languages.) `python -m labkit train languages-first languages` trained it for
-# some twenty minutes of one core's time.
+# half an hour on one busy core.
 #
 # ```{literalinclude} ../labkit/learners/in_context_tokens.py
 # :start-at: def adapt(

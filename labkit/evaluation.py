@@ -121,7 +121,7 @@ def task_scores(
         for module in was_training:
             module.training = True
     found = torch.cat(scores)
-    broken = found.flatten(1).isnan().any(1) if found.ndim > 1 else found.isnan()
+    broken = found.reshape(n_tasks, -1).isnan().any(1)
     if broken.any():
         raise ArithmeticError(
             f"{int(broken.sum())} of {n_tasks} tasks have no score, the first of them "

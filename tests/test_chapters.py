@@ -252,6 +252,7 @@ class TestCommandLine:
                 "'fast'. The profiles are: smoke, book, pap",
             ),
             (["run", "--device", "gpu9"], "device='gpu9' cannot be used here"),
+            (["run", "--device", "meta"], "device='meta' cannot be used here"),
             (["run", "nowhere"], "There is no chapter 'nowhere'. The chapters are:"),
         ],
     )

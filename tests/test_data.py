@@ -134,6 +134,10 @@ def test_a_folder_is_the_one_asked_for_else_the_named_one_else_ours(
     monkeypatch.setenv("LABKIT_DATA", str(tmp_path / "named"))
     assert file("").path(tmp_path) == tmp_path / "a.zip"
     assert file("").path() == tmp_path / "named" / "a.zip"
+    with pytest.raises(MissingData, match="named is not a folder that is there"):
+        data.locate(file(""))
+    monkeypatch.setenv("LABKIT_DATA", "~/named")
+    assert file("").path() == Path.home() / "named" / "a.zip"
     monkeypatch.delenv("LABKIT_DATA")
     assert file("").path().parts[-3:] == ("data", "omniglot", "a.zip")
 

@@ -14,7 +14,7 @@ from labkit.device import generator
 from labkit.evaluation import Evaluation
 from labkit.experiments import EXPERIMENTS, find
 from labkit.experiments.characters import FewShotCharacters
-from labkit.experiments.experiment import run
+from labkit.experiments.experiment import require_writable, run
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.records import Figure, Published, Record
@@ -186,6 +186,13 @@ def test_an_experiment_runs_from_tasks_to_figures(capsys):
     assert record.seed == 5
     assert all(0 <= figure.mean <= 1 for figure in record.figures)
     assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_folder_that_takes_no_results_is_named_before_training(tmp_path, monkeypatch):
+    require_writable(tmp_path / "new")
+    monkeypatch.setattr("os.access", lambda folder, mode: False)
+    with pytest.raises(PermissionError, match="new cannot be written to"):
+        require_writable(tmp_path / "new")
 
 
 def test_an_experiment_that_was_changed_does_not_go_on_from_its_old_weights(
