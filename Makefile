@@ -47,14 +47,14 @@ lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one docum
 	$(RUN) jupyterlab $(LABFLAGS) --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
 
 run: $(READY)  ## run every chapter from top to bottom; results go to _build/runs
-	@$(RUN) tools.chapters run $(CHAPTER) $(if $(PROFILE),--profile $(PROFILE)) \
+	@$(RUN) book.chapters run $(CHAPTER) $(if $(PROFILE),--profile $(PROFILE)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(DEVICE),--device $(DEVICE))
 
 sync: $(READY)  ## bring each .py and .ipynb to the same text; FROM=ipynb for the other way
-	@$(RUN) tools.chapters sync $(CHAPTER) $(if $(FROM),--from $(FROM))
+	@$(RUN) book.chapters sync $(CHAPTER) $(if $(FROM),--from $(FROM))
 
 execute: $(READY)  ## sync, then compute the committed outputs afresh
-	@$(RUN) tools.chapters execute $(CHAPTER)
+	@$(RUN) book.chapters execute $(CHAPTER)
 
 # $(call check,what,command,what to do when it fails)
 define check
@@ -71,7 +71,7 @@ test: $(READY)  ## check everything: style, types, code, notebooks, book, pages
 	$(call check,types,$(RUN) mypy,Each line above names a file and a line to mend.)
 	$(call check,tests of the code,$(PYTEST) --dist loadscope -m "not browser",\
 		One test alone: .venv/bin/python -m pytest FILE::TEST)
-	$(call check,every notebook as committed,$(PYTEST) -p tools.kernels --dist loadfile \
+	$(call check,every notebook as committed,$(PYTEST) -p book.kernels --dist loadfile \
 		--nbval-lax --nbval-current-env chapters,\
 		See it in JupyterLab: make lab. Compute its outputs afresh: make execute CHAPTER=...)
 	$(call check,the book,$(RUN) theme build,\

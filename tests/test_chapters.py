@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools import chapters
-from tools.chapters import ChapterError
+from book import chapters
+from book.chapters import ChapterError
 
 SCRIPT = """\
 # ---
@@ -263,6 +263,6 @@ class TestCommandLine:
         assert message in capsys.readouterr().err
 
     def test_starts_as_a_module(self) -> None:
-        command = [sys.executable, "-m", "tools.chapters", "run", "nowhere"]
+        command = [sys.executable, "-m", "book.chapters", "run", "nowhere"]
         ended = subprocess.run(command, cwd=chapters.ROOT, capture_output=True)
         assert ended.returncode == 2

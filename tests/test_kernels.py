@@ -7,7 +7,7 @@ from pathlib import Path
 import nbval.kernel
 import pytest
 
-from tools import kernels
+from book import kernels
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sockets that are files")
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 
+from book import chapters
 from labkit.notebooks import PROFILES, by_profile
-from tools import chapters
 
 PATHS = chapters.find([])
 every_chapter = pytest.mark.parametrize("path", PATHS, ids=[p.stem for p in PATHS])

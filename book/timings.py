@@ -1,6 +1,6 @@
 """How long the chapters take: measured, and kept for their pages to say.
 
-python -m tools.timings [CHAPTER ...]
+python -m book.timings [CHAPTER ...]
 
 Runs each chapter from top to bottom at profile `book` on one thread, and writes the
 processor time to chapters/timings.json: unlike the time of the clock, it hardly depends
@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from book import chapters
 from labkit import device, records
-from tools import chapters
 
 TIMINGS = chapters.CHAPTERS / "timings.json"
 

@@ -1,8 +1,8 @@
 """Chapters as files: bring their pairs together, execute them, try them out.
 
-python -m tools.chapters sync    [CHAPTER ...] [--from py|ipynb]
-python -m tools.chapters execute [CHAPTER ...]
-python -m tools.chapters run     [CHAPTER ...] [--profile P] [--seed S] [--device D]
+python -m book.chapters sync    [CHAPTER ...] [--from py|ipynb]
+python -m book.chapters execute [CHAPTER ...]
+python -m book.chapters run     [CHAPTER ...] [--profile P] [--seed S] [--device D]
 
 A chapter is one document in two files: the text is `NN_name.py`, and `NN_name.ipynb`
 is that text with its outputs. Whatever of the notebook is not text or output (cell
@@ -31,9 +31,9 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
+from book.kernels import AsyncFileKernelManager
 from labkit import device
 from labkit.notebooks import PROFILES
-from tools.kernels import AsyncFileKernelManager
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "chapters"
@@ -298,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tools.chapters")
+    parser = argparse.ArgumentParser(prog="python -m book.chapters")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, purpose in (
         ("sync", "bring each .py and .ipynb to the same text"),

@@ -6,7 +6,7 @@ it is the port of its heartbeat or of its output, stays and never answers. That 
 once in a while where notebooks are executed side by side. A socket that is a file has a
 name nobody else draws.
 
-`pytest -p tools.kernels` gives such kernels to nbval.
+`pytest -p book.kernels` gives such kernels to nbval.
 """
 
 from __future__ import annotations
