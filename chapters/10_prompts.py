@@ -416,21 +416,21 @@ for name, learner in (("prompt", model), ("gradient", tuned)):
 # as above. `Endpoint` speaks to any server with OpenAI's interface; its $\theta'$ is the
 # text alone, sent again with every query.
 #
-# ```{literalinclude} ../labkit/bridges/local.py
+# ```{literalinclude} ../labkit/language_models/local.py
 # :start-at: def _answer(
 # :end-before: def _forward
 # :label: lst-prompts-local
 # :caption: A local model answers a query from a copy of the cache of the examples.
-# :filename: labkit/bridges/local.py
+# :filename: labkit/language_models/local.py
 # ```
 #
 # Such an exam costs time or money, so it begins with the bill. Nothing is asked in this
 # cell; a token is counted for every byte, which no vocabulary exceeds.
 
 # %%
-from labkit.bridges.endpoint import Endpoint
-from labkit.bridges.exam import BridgeError, TextTask, ask, cost, mark
-from labkit.bridges.local import LocalModel
+from labkit.language_models.endpoint import Endpoint
+from labkit.language_models.exam import BridgeError, TextTask, ask, cost, mark
+from labkit.language_models.local import LocalModel
 
 
 def in_words(tasks, n):

@@ -17,9 +17,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from labkit.bridges.endpoint import Endpoint
-from labkit.bridges.exam import BridgeError, TextTask, ask, cost, mark
-from labkit.bridges.local import LocalModel
+from labkit.language_models.endpoint import Endpoint
+from labkit.language_models.exam import BridgeError, TextTask, ask, cost, mark
+from labkit.language_models.local import LocalModel
 
 SUPPORT = (("ka lo", "LO KA"), ("mi", "MI"), ("to ka mi", "MI KA TO"))
 QUERIES = ("lo mi", "ka", "to")

@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 
-from labkit.bridges.exam import BridgeError, Pair, dialogue
 from labkit.device import choose
+from labkit.language_models.exam import BridgeError, Pair, dialogue
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from labkit.bridges.exam import BridgeError, Pair, dialogue
+from labkit.language_models.exam import BridgeError, Pair, dialogue
 
 TOKENS_A_MESSAGE = 8
 """Allowed for the marks that a server writes around each message."""
