@@ -41,8 +41,3 @@ def clock(device: torch.device) -> float:
         return time.process_time()
     getattr(torch, device.type).synchronize()
     return time.perf_counter()
-
-
-def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh source of randomness on `device`: every draw in labkit takes one."""
-    return torch.Generator(device=device).manual_seed(seed)

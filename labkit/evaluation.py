@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit import device as devices
 from labkit.episode import Episode, TaskDistribution
 from labkit.learners.learner import Learner, Normalisation
 from labkit.objective import Score, accuracy, task_losses
 from labkit.progress import Progress
+from labkit.randomness import TEST, seeded
 
 Measure = Callable[[Learner, Episode, Score], Tensor]
 """(learner, episode, score) -> one number for each task [T], or several [T, ...]."""
@@ -93,19 +93,21 @@ def task_scores(
     measure: Measure = task_losses,
     n_tasks: int = 600,
     seed: int = 0,
+    stream: str = TEST,
     tasks_per_batch: int = 10,
     device: torch.device | None = None,
 ) -> Float[Tensor, "T ..."]:
     """The score of every single task that `evaluate` averages, in double precision.
 
     measure: what to score, if not the answers to the queries after adaptation.
+    stream: the name of the stream that the tasks are drawn from.
     """
     if n_tasks < 2:
         raise ValueError(
             f"n_tasks={n_tasks}: an interval needs at least 2 tasks, and a "
             "figure worth printing several hundred."
         )
-    generator = devices.generator(seed, device or device_of(learner))
+    generator = seeded(seed, stream, device=device or device_of(learner))
     progress = Progress("evaluating", n_tasks)
     was_training = [module for module in learner.modules() if module.training]
     learner.eval()

@@ -90,6 +90,8 @@ class Record:
     """All that is needed to judge and to repeat an experiment.
 
     data_sha256: the files that were read, by name.
+    seed_scheme: how the seed became draws; those of `labkit.randomness` are "named
+        streams".
     seconds: of training, on `device` with `threads` threads.
     deviations: where the protocol differs from the published one.
     """
@@ -99,6 +101,7 @@ class Record:
     configuration: dict[str, Any]
     figures: list[Figure]
     seed: int
+    seed_scheme: str
     seconds: float
     device: str
     threads: int

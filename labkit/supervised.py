@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
 from labkit.progress import Progress
+from labkit.randomness import TRAINING, seeded
 from labkit.tasks.characters import CharacterSet
 
 
@@ -35,7 +35,7 @@ def train_classifier(
     optimizer = torch.optim.Adam(
         classifier.parameters(), learning_rate, fused=device.type in ("cpu", "cuda")
     )
-    source = seeded(seed, device)
+    source = seeded(seed, TRAINING, device=device)
     progress = Progress("training a classifier", steps)
     for step in range(steps):
         drawn = torch.randint(

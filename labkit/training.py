@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labkit import device as devices
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import device_of, draw, task_scores
 from labkit.learners.learner import Learner
 from labkit.objective import Score, cross_entropy, meta_loss
 from labkit.progress import Progress
+from labkit.randomness import TRAINING, VALIDATION, seeded, spawn
 
 Schedule = Callable[[int], float]
 """step -> factor on the learning rate."""
@@ -32,9 +32,6 @@ Any learner, or those of one kind alone: `reptile_loss` asks for a `MAML`."""
 
 LOSSES_LOOKED_AT_EVERY = 50
 """Steps between two looks at the loss: on a GPU each look waits for the device."""
-
-VALIDATION_SEED = 1_000_003
-"""Validation tasks are the same at every look, and not those of any training seed."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -142,7 +139,7 @@ def meta_train(
         learner=learner,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, schedule),
-        generator=devices.generator(seed, device),
+        generator=seeded(seed, TRAINING, device=device),
     )
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
@@ -181,7 +178,8 @@ def meta_train(
                 validation,
                 score=loss,
                 n_tasks=validation_tasks,
-                seed=VALIDATION_SEED,
+                seed=seed,
+                stream=VALIDATION,
             )
             history.validation.append((done, scores.mean().item()))
             best.look(history.validation[-1][1], learner)
@@ -288,6 +286,7 @@ class _Run:
         if state["device"] == self.generator.device.type:
             self.generator.set_state(state["generator"].cpu())
         else:  # no device continues another's stream: other tasks, as good
-            self.generator.manual_seed(self.generator.initial_seed() + self.steps_done)
+            begun_as = self.generator.initial_seed()
+            self.generator.manual_seed(spawn(begun_as, f"from step {self.steps_done}"))
         vars(self.history).update(state["history"])
         vars(self.best).update(state["best"])

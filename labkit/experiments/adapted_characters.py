@@ -14,26 +14,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
-from labkit.evaluation import Evaluation
 from labkit.experiments.characters import (
     DRAWINGS,
-    GLYPH_SEED,
+    WORLD,
     FewShotCharacters,
     fresh_glyphs,
     held_out,
 )
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gradient_based import GradientBased, Judged
-from labkit.learners.learner import Learner, Normalisation
+from labkit.learners.learner import Normalisation
 from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
+from labkit.randomness import seeded
 from labkit.records import sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot
@@ -51,6 +50,8 @@ class AdaptedCharacters(GradientBased):
     `judged_steps` inner steps.
     """
 
+    tasks_judged: ClassVar[int] = 600  # each needs a training of its own
+
     shot: int
     glyph_alphabets: int
     judged_steps: int
@@ -58,12 +59,17 @@ class AdaptedCharacters(GradientBased):
     query: int = QUERY
     width: int = WIDTH
 
-    def network(self) -> Network:
-        return WithHead(Conv4(width=self.width, track_running_stats=False), self.way)
+    def network(self, seed: int) -> Network:
+        body = Conv4(width=self.width, track_running_stats=False, seed=seed)
+        return WithHead(body, self.way, seed=seed)
 
-    def tasks(self, device: torch.device) -> TaskDistribution:
+    def training_tasks(self, device: torch.device) -> TaskDistribution:
         characters = draw_alphabets(
-            self.glyph_alphabets, 20, DRAWINGS, size=SIZE, generator=seeded(GLYPH_SEED)
+            self.glyph_alphabets,
+            20,
+            DRAWINGS,
+            size=SIZE,
+            generator=seeded(WORLD, "glyphs to train on"),
         )
         return FewShot(characters.to(device), self.way, self.shot, self.query)
 
@@ -80,13 +86,6 @@ class AdaptedCharacters(GradientBased):
             for suffix, mode in modes.items()
             for source, characters in sources.items()
         }
-
-    def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
-    ) -> Evaluation:
-        """On 600 tasks at most: each needs a training of its own."""
-        keywords["n_tasks"] = min(keywords["n_tasks"], 600)
-        return super().evaluate(learner, tasks, **keywords)
 
     def _judged(
         self, characters: Callable[[int], CharacterSet], mode: Normalisation

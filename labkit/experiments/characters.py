@@ -12,14 +12,13 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import nn
 
-from labkit import records
-from labkit.device import generator as seeded
 from labkit.episode import TaskDistribution
-from labkit.evaluation import Evaluation, device_of, evaluate
+from labkit.evaluation import Evaluation
 from labkit.experiments.experiment import Experiment
 from labkit.learners.distances import Distance
 from labkit.learners.learner import Learner
@@ -30,6 +29,7 @@ from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
 from labkit.networks.resnet import ResNet
 from labkit.networks.views import Views
+from labkit.randomness import seeded
 from labkit.records import Published, sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot, concatenate
@@ -37,13 +37,15 @@ from labkit.tasks.compounds import compounds
 from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.warped import Warped
-from labkit.training import History, constant, cosine, halving, meta_train
+from labkit.training import Schedule, constant, cosine, halving
 
 HELD_OUT = ("Japanese_(katakana)", "Sanskrit", "Tagalog")
-GLYPH_SEED, FRESH_GLYPH_SEED, COMPOUND_SEED = 0, 1, 3
+WORLD = 0
+"""The seed of the invented characters. They are data, the same in every run."""
+
 DRAWINGS = 20
 
-LEARNERS = {"ProtoNet": ProtoNet, "MatchingNet": MatchingNet, "FCE": MatchingNetFCE}
+LEARNERS = {"ProtoNet": ProtoNet, "MatchingNet": MatchingNet}
 NETWORKS: dict[str, Callable[..., Network]] = {"Conv4": Conv4, "ResNet": ResNet}
 SIZES = {"Conv4": 28, "ResNet": 48}
 
@@ -60,7 +62,6 @@ class FewShotCharacters(Experiment):
     compounds: how many `compounds` of those real characters to train on as well.
     warp: the strength with which the drawings trained on are `Warped`; 0 for not.
     bend: and by how much they are bent.
-    start: the experiment whose weights it starts from, or "" for fresh ones.
     views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
     """
 
@@ -71,8 +72,6 @@ class FewShotCharacters(Experiment):
     way: int
     shot: int
     query: int
-    tasks_per_step: int = 1
-    learning_rate: float
     schedule: Literal["constant", "cosine", "halving every 2000"] = "cosine"
     glyph_alphabets: int = 0
     glyph_characters: int = 20
@@ -80,39 +79,30 @@ class FewShotCharacters(Experiment):
     compounds: int = 0
     warp: float = 0.0
     bend: float = 0.0
-    start: str = ""
     views: int = 1
 
-    def learner(self) -> Learner:
-        network = NETWORKS[self.network](width=self.width)
+    def learner(self, seed: int = 0) -> Learner:
+        network = NETWORKS[self.network](width=self.width, seed=seed)
         if self.views > 1:
             network = Views(network, views=self.views)
+        if self.method == "FCE":
+            return MatchingNetFCE(network, self.distance, seed=seed)
         return LEARNERS[self.method](network, self.distance)
 
-    def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
-    ) -> History:
-        if self.start:
-            records.load_weights(learner, self.start)
-        characters = self.characters().to(device_of(learner))
-        tasks: TaskDistribution = FewShot(characters, self.way, self.shot, self.query)
+    def training_tasks(self, device: torch.device) -> TaskDistribution:
+        characters = self.characters().to(device)
+        tasks = FewShot(characters, self.way, self.shot, self.query)
+        if not self.warp:
+            return tasks
+        return Warped(tasks, self.warp, 0.4 * self.warp, self.bend)
+
+    def schedule_over(self, steps: int) -> Schedule:
         schedules = {
             "constant": constant,
             "cosine": cosine(steps),
             "halving every 2000": halving(2000),
         }
-        return meta_train(
-            learner,
-            Warped(tasks, self.warp, 0.4 * self.warp, self.bend)
-            if self.warp
-            else tasks,
-            steps=steps,
-            tasks_per_step=self.tasks_per_step,
-            seed=seed,
-            learning_rate=self.learning_rate,
-            schedule=schedules[self.schedule],
-            **keywords,
-        )
+        return schedules[self.schedule]
 
     def characters(self) -> CharacterSet:
         """What it is trained on."""
@@ -125,14 +115,14 @@ class FewShotCharacters(Experiment):
                     self.glyph_characters,
                     DRAWINGS,
                     size=size,
-                    generator=seeded(GLYPH_SEED),
+                    generator=seeded(WORLD, "glyphs to train on"),
                 )
             )
         if self.omniglot == "small1":
             real = omniglot.load("small1", size).with_rotations(mirrored=True)
             sets.append(real)
             if self.compounds:
-                source = seeded(COMPOUND_SEED)
+                source = seeded(WORLD, "compounds")
                 sets.append(compounds(real, self.compounds, generator=source))
         if self.omniglot == "vinyals":
             train, validation, _ = _vinyals(size)
@@ -165,15 +155,14 @@ class FewShotCharacters(Experiment):
         }
 
     def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+        self, learner: Learner, tasks: TaskDistribution, *, n_tasks: int, seed: int
     ) -> Evaluation:
         """Each drawing is embedded once, and not once a task."""
-        if not isinstance(tasks, FewShot) or learner.normalisation != "inductive":
-            return evaluate(learner, tasks, **keywords)
-        judge = copy.deepcopy(learner).eval()
-        embedded = Embedded.by(judge.get_submodule("network"), tasks)
-        judge.network = nn.Identity()
-        return evaluate(judge, embedded, **keywords)
+        if isinstance(tasks, FewShot) and learner.normalisation == "inductive":
+            learner = copy.deepcopy(learner).eval()
+            tasks = Embedded.by(learner.get_submodule("network"), tasks)
+            learner.network = nn.Identity()
+        return super().evaluate(learner, tasks, n_tasks=n_tasks, seed=seed)
 
     def data_sha256(self) -> dict[str, str]:
         parts = {
@@ -193,9 +182,9 @@ def held_out(size: int) -> CharacterSet:
 
 @cache
 def fresh_glyphs(size: int) -> CharacterSet:
-    """Invented alphabets from another seed than those trained on."""
+    """Invented alphabets that nothing was trained on."""
     return draw_alphabets(
-        10, 20, DRAWINGS, size=size, generator=seeded(FRESH_GLYPH_SEED)
+        10, 20, DRAWINGS, size=size, generator=seeded(WORLD, "fresh glyphs")
     )
 
 

@@ -12,21 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
-from labkit import records
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments.experiment import Experiment
 from labkit.induction import induction_score, matches, previous_token_score
 from labkit.learners.attention_only import AttentionOnly
-from labkit.learners.learner import Learner
 from labkit.objective import Score, accuracy, meta_loss
+from labkit.randomness import spawn
 from labkit.tasks.bursty import Bursty, Test
-from labkit.training import History, meta_train
 
 TESTS = tuple(test for test in get_args(Test) if test)
 CLASS_COUNTS = (64, 256, 1024, 4096)
@@ -42,11 +39,12 @@ PARTS = (1000, 1000, 2000, 4000, 8000)
 class Emergence(Experiment):
     """Two layers of attention, meta-trained on bursty sequences at a constant rate.
 
-    draw: which classes, and which initial weights.
-    start: the experiment whose weights it starts from, or "" for fresh ones.
+    draw: which classes, initial weights and sequences.
     part: the number of the part that this is of a longer training; each part sees other
         sequences, and Adam's averages start afresh.
     """
+
+    tasks_per_batch: ClassVar[int] = 500
 
     classes: int
     burstiness: float
@@ -60,16 +58,18 @@ class Emergence(Experiment):
     draw: int = 0
     tasks_per_step: int = 128
     learning_rate: float = 2e-3
-    start: str = ""
     part: int = 0
 
-    def learner(self) -> AttentionOnly:
+    def seed_of(self, seed: int) -> int:
+        return spawn(seed, f"draw {self.draw}, part {self.part}")
+
+    def learner(self, seed: int = 0) -> AttentionOnly:
         return AttentionOnly(
             self.dimension,
             self.labels,
             shot=self.shot,
             width=self.width,
-            seed=self.draw,
+            seed=seed,
         )
 
     def tasks(self, test: Test = "") -> Bursty:
@@ -87,28 +87,11 @@ class Emergence(Experiment):
             test=test,
         )
 
-    def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
-    ) -> History:
-        if self.start:
-            records.load_weights(learner, self.start)
-        return meta_train(
-            learner,
-            self.tasks(),
-            steps=steps,
-            seed=seed + 1000 * self.part,
-            tasks_per_step=self.tasks_per_step,
-            learning_rate=self.learning_rate,
-            **keywords,
-        )
+    def training_tasks(self, device: torch.device) -> Bursty:
+        return self.tasks()
 
     def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
         return {test: partial(self.tasks, test) for test in TESTS}
-
-    def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
-    ) -> Evaluation:
-        return evaluate(learner, tasks, tasks_per_batch=500, **keywords)
 
 
 @dataclass

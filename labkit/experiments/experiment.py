@@ -12,10 +12,12 @@ import torch
 
 from labkit import records
 from labkit.episode import TaskDistribution
-from labkit.evaluation import Evaluation, evaluate
+from labkit.evaluation import Evaluation, device_of, evaluate
 from labkit.learners.learner import Learner
+from labkit.objective import Score, accuracy, cross_entropy, meta_loss
+from labkit.randomness import SCHEME, spawn
 from labkit.records import Figure, Published, Record
-from labkit.training import History
+from labkit.training import History, Objective, Schedule, constant, meta_train
 
 RUNS = records.REPOSITORY / "data" / "runs"
 """Where unfinished trainings keep their state, to go on from after an interruption."""
@@ -27,25 +29,38 @@ SMOKE_STEPS, SMOKE_TASKS = 2, 2
 class Experiment:
     """A long training; the fields of a subclass are its configuration, all of it.
 
+    A subclass says what is learned (`learner`), on which tasks (`training_tasks`) and
+    on which it is judged (`evaluations`), and overrides what else differs.
+
+    tasks_per_step, learning_rate, clip_norm: as in `meta_train`.
+    start: the experiment whose weights it starts from, or "" for fresh ones.
     published: figures from the literature, by the name of the tasks they are on.
     deviations: where the protocol differs from the published one.
     unit: of the figures, as in `labkit.records.Figure`.
+    tasks_judged: how many tasks a figure is the mean over.
+    tasks_per_batch: how many of them are drawn at once.
+    checkpoint_every: steps between two savings of an unfinished training.
     """
 
     unit: ClassVar[str] = "accuracy"
+    tasks_judged: ClassVar[int] = 1000
+    tasks_per_batch: ClassVar[int] = 10
+    checkpoint_every: ClassVar[int] = 500
 
     steps: int
+    tasks_per_step: int = 1
+    learning_rate: float = 1e-3
+    clip_norm: float | None = None
+    start: str = ""
     published: Mapping[str, Published] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
 
-    def learner(self) -> Learner:
-        """A fresh, untrained learner."""
+    def learner(self, seed: int = 0) -> Learner:
+        """A fresh, untrained learner; its initial weights are the seed's."""
         raise NotImplementedError
 
-    def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
-    ) -> History:
-        """`meta_train` it, handing the keywords on."""
+    def training_tasks(self, device: torch.device) -> TaskDistribution:
+        """What it is trained on, drawn on that device."""
         raise NotImplementedError
 
     def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
@@ -55,11 +70,76 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def loss(self) -> Score:
+        """What training minimises on the queries."""
+        return cross_entropy
+
+    def score(self) -> Score:
+        """What is recorded."""
+        return accuracy
+
+    def objective(self) -> Objective:
+        """What training descends on, if not the loss after adaptation."""
+        return meta_loss
+
+    def schedule_over(self, steps: int) -> Schedule:
+        """The factor on the learning rate in a training of so many steps."""
+        return constant
+
+    def seed_of(self, seed: int) -> int:
+        """The seed of its weights and tasks in a run with `seed`.
+
+        Experiments of one seed meet the same tasks, so that they can be compared. One
+        that continues another has a seed of its own, and so has one that repeats it.
+        """
+        return spawn(seed, f"after {self.start}") if self.start else seed
+
+    def train(
+        self, learner: Learner, *, steps: int, seed: int, label: str, kept: Path | None
+    ) -> History:
+        """`meta_train` it for so many steps; `kept` is where its state is kept."""
+        tasks = self.training_tasks(device_of(learner))
+        return self.meta_train(learner, tasks, steps, seed, label, kept)
+
+    def meta_train(
+        self,
+        learner: Learner,
+        tasks: TaskDistribution,
+        steps: int,
+        seed: int,
+        label: str,
+        kept: Path | None,
+    ) -> History:
+        """`labkit.training.meta_train` as this experiment is configured."""
+        return meta_train(
+            learner,
+            tasks,
+            steps=steps,
+            loss=self.loss(),
+            objective=self.objective(),
+            tasks_per_step=self.tasks_per_step,
+            seed=seed,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule_over(steps),
+            clip_norm=self.clip_norm,
+            configuration=self.configuration(),
+            checkpoint=kept,
+            checkpoint_every=self.checkpoint_every,
+            label=label,
+        )
+
     def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+        self, learner: Learner, tasks: TaskDistribution, *, n_tasks: int, seed: int
     ) -> Evaluation:
         """`evaluate` it; a subclass may know a quicker way to the same figure."""
-        return evaluate(learner, tasks, **keywords)
+        return evaluate(
+            learner,
+            tasks,
+            score=self.score(),
+            n_tasks=n_tasks,
+            seed=seed,
+            tasks_per_batch=self.tasks_per_batch,
+        )
 
     def data_sha256(self) -> dict[str, str]:
         """The files it reads; none, if a subclass does not say so."""
@@ -80,11 +160,10 @@ def run(
     *,
     seed: int,
     device: torch.device,
-    n_tasks: int = 1000,
     smoke: bool = False,
     report: Callable[[str], None] = print,
 ) -> Record:
-    """Train, evaluate on `n_tasks` tasks of each kind, and keep record and weights.
+    """Train, evaluate on each kind of tasks, and keep record and weights.
 
     It goes on from where an interrupted run stopped, and refuses to if the experiment
     has another configuration by now. What it keeps has the experiment's name, and with
@@ -95,16 +174,18 @@ def run(
     if not smoke:
         for folder in (RUNS, records.RESULTS, records.CHECKPOINTS):
             require_writable(folder)
-    learner = experiment.learner().to(device)
+    own_seed = experiment.seed_of(seed)
+    learner = experiment.learner(own_seed).to(device)
+    if experiment.start:
+        records.load_weights(learner, experiment.start)
     # made before training, so that missing data is noticed now and not hours later
     evaluations = {name: make() for name, make in experiment.evaluations().items()}
     history = experiment.train(
         learner,
         steps=SMOKE_STEPS if smoke else experiment.steps,
-        seed=seed,
+        seed=own_seed,
         label=name,
-        configuration=experiment.configuration(),
-        checkpoint=None if smoke else RUNS / f"{name}-seed{seed}.pt",
+        kept=None if smoke else RUNS / f"{name}-seed{seed}.pt",
     )
     # on the CPU the same seed draws the same tasks, wherever training ran
     learner.cpu()
@@ -113,7 +194,7 @@ def run(
         evaluation = experiment.evaluate(
             learner,
             tasks,
-            n_tasks=SMOKE_TASKS if smoke else n_tasks,
+            n_tasks=SMOKE_TASKS if smoke else experiment.tasks_judged,
             seed=seed,
         )
         published = experiment.published.get(tasks_name)
@@ -127,6 +208,7 @@ def run(
         configuration=experiment.configuration(),
         figures=figures,
         seed=seed,
+        seed_scheme=SCHEME,
         seconds=round(history.seconds, 1),
         data_sha256=experiment.data_sha256(),
         checkpoint_sha256=None if smoke else records.save_weights(learner, kept_as),

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import ClassVar, cast
 
-from labkit import records
+import torch
+
 from labkit.by_shots import evaluate_by_shots
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation
@@ -21,12 +22,13 @@ from labkit.learners.in_context import prefix_loss
 from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
 from labkit.learners.learner import Learner
 from labkit.networks.transformer import Transformer
+from labkit.objective import Score
 from labkit.tasks.languages.grammar import PLACES, WORDS, Topic
 from labkit.tasks.languages.invented import HELD_OUT_ORDERS, ORDERS, Languages
 from labkit.tasks.languages.rules import HELD_OUT, Rules
 from labkit.tasks.languages.vocabulary import TOKENS
 from labkit.tasks.mixture import Mixture
-from labkit.training import History, cosine, meta_train
+from labkit.training import Objective, Schedule, cosine
 
 LARGEST_SHOT = 16
 SHOTS_JUDGED = (0, 1, 2, 4, 8, LARGEST_SHOT)
@@ -43,9 +45,10 @@ class InContextLanguages(Experiment):
     rules, plain, bare, whole: of so many tasks together, how many are rules, languages
         in English order without affixes, those in any trained order without affixes,
         and whole languages.
-    start: the experiment whose weights it starts from, or "" for fresh ones.
     falling: let the learning rate fall to 0, as the last of several trainings should.
     """
+
+    checkpoint_every: ClassVar[int] = 250
 
     width: int = 96
     layers: int = 3
@@ -59,40 +62,31 @@ class InContextLanguages(Experiment):
     whole: int
     tasks_per_step: int = 32
     learning_rate: float = 3e-3
-    start: str = ""
+    clip_norm: float | None = 1.0
     falling: bool = True
 
-    def learner(self) -> InContextTokens:
+    def learner(self, seed: int = 0) -> InContextTokens:
         network = Transformer(
             width=self.width,
             layers=self.layers,
             heads=self.heads,
             context=2 * PLACES * (LARGEST_SHOT + 1),
-        )
-        return InContextTokens(network, tokens=len(TOKENS), words=WORDS, places=PLACES)
-
-    def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
-    ) -> History:
-        if self.start:
-            records.load_weights(learner, self.start)
-        return meta_train(
-            learner,
-            self.tasks(),
-            steps=steps,
             seed=seed,
-            loss=token_cross_entropy,
-            objective=prefix_loss,
-            tasks_per_step=self.tasks_per_step,
-            learning_rate=self.learning_rate,
-            schedule=cosine(steps if self.falling else NEVER, WARM_UP),
-            checkpoint_every=250,
-            clip_norm=1.0,
-            **keywords,
+        )
+        return InContextTokens(
+            network, tokens=len(TOKENS), words=WORDS, places=PLACES, seed=seed
         )
 
-    def tasks(self) -> Mixture:
-        """What it is trained on."""
+    def loss(self) -> Score:
+        return token_cross_entropy
+
+    def objective(self) -> Objective:
+        return prefix_loss
+
+    def schedule_over(self, steps: int) -> Schedule:
+        return cosine(steps if self.falling else NEVER, WARM_UP)
+
+    def training_tasks(self, device: torch.device) -> Mixture:
         topic = Topic(self.nouns, self.verbs)
         language = partial(Languages, self.shot, topic=topic)
         kinds = (
@@ -117,10 +111,12 @@ class InContextLanguages(Experiment):
         }
 
     def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+        self, learner: Learner, tasks: TaskDistribution, *, n_tasks: int, seed: int
     ) -> Evaluation:
         """Exact match of the answer after all examples."""
-        return evaluate_by_shots(cast(InContextTokens, learner), tasks, **keywords)[-1]
+        return evaluate_by_shots(
+            cast(InContextTokens, learner), tasks, n_tasks=n_tasks, seed=seed
+        )[-1]
 
 
 def judged(kind: str, shot: int) -> str:

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from labkit import records
+import torch
+
 from labkit.episode import TaskDistribution
-from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments.experiment import Experiment
 from labkit.learners.in_context import InContext, prefix_loss
-from labkit.learners.learner import Learner
 from labkit.networks.transformer import Transformer
-from labkit.objective import squared_error
+from labkit.objective import Score, squared_error
+from labkit.randomness import spawn
 from labkit.tasks.linear_regression import Gaussian, LinearRegression, Pool
-from labkit.training import History, cosine, meta_train
+from labkit.training import Objective, Schedule, cosine
 
 WARM_UP = 100
 POOL_SIZES = (4, 16, 64, 256, 0)
@@ -34,11 +34,12 @@ class InContextRegression(Experiment):
     """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
 
     pool: how many tasks there are to train on; 0 for new ones at every step.
-    draw: which pool, and which initial weights.
-    start: the experiment whose weights it starts from, or "" for fresh ones.
+    draw: which pool, initial weights and points.
     """
 
     unit: ClassVar[str] = "squared error"
+    tasks_judged: ClassVar[int] = 4000
+    tasks_per_batch: ClassVar[int] = 500
 
     dimension: int
     shot: int
@@ -50,36 +51,35 @@ class InContextRegression(Experiment):
     draw: int = 0
     tasks_per_step: int = 64
     learning_rate: float = 3e-3
-    start: str = ""
+    clip_norm: float | None = 1.0
 
-    def learner(self) -> InContext:
+    def seed_of(self, seed: int) -> int:
+        return spawn(super().seed_of(seed), f"draw {self.draw}")
+
+    def learner(self, seed: int = 0) -> InContext:
         network = Transformer(
             width=self.width,
             layers=self.layers,
             heads=self.heads,
             context=2 * (self.shot + 1),
-            seed=self.draw,
-        )
-        return InContext(network, self.dimension, 1, repeat_x=True, seed=self.draw)
-
-    def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
-    ) -> History:
-        if self.start:
-            records.load_weights(learner, self.start)
-        return meta_train(
-            learner,
-            self.seen(self.shot) if self.pool else self.new(self.shot),
-            steps=steps,
             seed=seed,
-            loss=squared_error,
-            objective=prefix_loss,
-            tasks_per_step=self.tasks_per_step,
-            learning_rate=self.learning_rate,
-            schedule=cosine(steps, WARM_UP),
-            clip_norm=1.0,
-            **keywords,
         )
+        return InContext(network, self.dimension, 1, repeat_x=True, seed=seed)
+
+    def training_tasks(self, device: torch.device) -> LinearRegression:
+        return self.seen(self.shot) if self.pool else self.new(self.shot)
+
+    def loss(self) -> Score:
+        return squared_error
+
+    def score(self) -> Score:
+        return squared_error
+
+    def objective(self) -> Objective:
+        return prefix_loss
+
+    def schedule_over(self, steps: int) -> Schedule:
+        return cosine(steps, WARM_UP)
 
     def new(self, shot: int, query: int = 1) -> LinearRegression:
         """Tasks that no training met."""
@@ -99,14 +99,6 @@ class InContextRegression(Experiment):
             for kind, tasks in kinds.items()
             for shot in shots
         }
-
-    def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
-    ) -> Evaluation:
-        keywords["n_tasks"] *= 4
-        return evaluate(
-            learner, tasks, score=squared_error, tasks_per_batch=500, **keywords
-        )
 
 
 def of_pool(size: int, draw: int) -> str:

@@ -17,9 +17,7 @@ from typing import Any, ClassVar
 import torch
 
 from labkit.episode import TaskDistribution
-from labkit.evaluation import Evaluation
 from labkit.experiments.gradient_based import GradientBased, Judged
-from labkit.learners.learner import Learner
 from labkit.networks.mlp import MLP
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
@@ -38,20 +36,26 @@ class FewShotSinusoids(GradientBased):
     """
 
     unit: ClassVar[str] = "squared error"
+    tasks_judged: ClassVar[int] = 10_000  # they are small
+    tasks_per_batch: ClassVar[int] = 100
 
     shot: int = 5
     query: int = 10
     tasks_per_step: int = 25
 
-    def network(self) -> Network:
+    def network(self, seed: int) -> Network:
         if self.method == "ANIL":  # the same network, seen as a body and a head
-            return WithHead(MLP(1, (40,), 40, relu_last=True), 1)
-        return MLP(1, (40, 40), 1)
+            body = MLP(1, (40,), 40, relu_last=True, seed=seed)
+            return WithHead(body, 1, seed=seed)
+        return MLP(1, (40, 40), 1, seed=seed)
 
-    def loss_and_score(self) -> tuple[Score, Score]:
-        return squared_error, squared_error
+    def loss(self) -> Score:
+        return squared_error
 
-    def tasks(self, device: torch.device) -> TaskDistribution:
+    def score(self) -> Score:
+        return squared_error
+
+    def training_tasks(self, device: torch.device) -> TaskDistribution:
         return Sinusoids(self.shot, self.query)
 
     def evaluations(self) -> dict[str, Callable[[], TaskDistribution]]:
@@ -59,13 +63,6 @@ class FewShotSinusoids(GradientBased):
             after(steps): partial(Judged, Sinusoids(5, 50), inner_steps=steps)
             for steps in STEPS_JUDGED
         }
-
-    def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
-    ) -> Evaluation:
-        """Ten times as many tasks, a hundred at a time, since they are small."""
-        keywords["n_tasks"] *= 10
-        return super().evaluate(learner, tasks, tasks_per_batch=100, **keywords)
 
 
 def after(steps: int) -> str:
@@ -116,7 +113,7 @@ EXPERIMENTS = {
         method="ANIL", steps=10_000, inner_steps=5, inner_rate=0.05
     ),
     "reptile-sinusoids": _adapting(
-        steps=10_000, inner_steps=10, inner_rate=0.01, objective="reptile"
+        steps=10_000, inner_steps=10, inner_rate=0.01, descends_on="reptile"
     ),
     "meta-sgd-sinusoids": _adapting(
         method="MetaSGD",
@@ -124,7 +121,7 @@ EXPERIMENTS = {
         inner_steps=10,
         inner_rate=0.01,
         inner_clip_norm=30.0,
-        objective="query loss of every step",
+        descends_on="query loss of every step",
         learning_rate=1e-3,
     ),
 }

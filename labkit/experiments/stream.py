@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Literal, cast
 
 import torch
 
 from labkit import records
-from labkit.device import generator as seeded
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation, device_of
-from labkit.experiments.characters import DRAWINGS, fresh_glyphs, held_out
+from labkit.experiments.characters import DRAWINGS, WORLD, fresh_glyphs, held_out
 from labkit.experiments.experiment import Experiment
 from labkit.learners.learner import Learner
 from labkit.learners.mann import MANN
@@ -32,6 +32,7 @@ from labkit.learners.recurrent import LSTMLearner, StreamLearner
 from labkit.networks.conv4 import Conv4
 from labkit.networks.flat import Flat
 from labkit.networks.network import Network
+from labkit.randomness import seeded, spawn
 from labkit.records import Published, sha256
 from labkit.streaming import evaluate_stream, stream_loss
 from labkit.tasks import omniglot
@@ -39,10 +40,9 @@ from labkit.tasks.characters import CharacterSet, FewShot, concatenate
 from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.stream import Stream
-from labkit.training import History, cosine, meta_train
+from labkit.training import History, Objective, Schedule, cosine
 
 CLASSES, PRESENTATIONS = 5, 10
-GLYPH_SEED = 2  # other alphabets than those the embedding was trained on
 Embedding = Literal["matching-glyphs", "pixels"]
 SIZES: dict[Embedding, int] = {"matching-glyphs": 28, "pixels": 20}
 
@@ -83,38 +83,40 @@ class CharacterStream(Experiment):
     heads: int = 0
     tasks_per_step: int = 16
     learning_rate: float = 3e-3
+    clip_norm: float | None = 10.0
 
-    def learner(self) -> StreamLearner:
+    def learner(self, seed: int = 0) -> StreamLearner:
         inputs = Flat(features=400 if self.embedding == "pixels" else 64)
         if self.method == "LSTM":
-            return LSTMLearner(inputs, CLASSES)
-        return MANN(inputs, CLASSES, heads=self.heads)
+            return LSTMLearner(inputs, CLASSES, seed=seed)
+        return MANN(inputs, CLASSES, heads=self.heads, seed=seed)
+
+    def objective(self) -> Objective:
+        return stream_loss
+
+    def schedule_over(self, steps: int) -> Schedule:
+        return cosine(steps)
+
+    def training_tasks(self, device: torch.device) -> Stream:
+        return stream_of(self.characters().to(device), self.embedding)
 
     def train(
-        self, learner: Learner, *, steps: int, seed: int, **keywords: Any
+        self, learner: Learner, *, steps: int, seed: int, label: str, kept: Path | None
     ) -> History:
-        train = partial(
-            meta_train,
-            learner,
-            objective=stream_loss,
-            seed=seed,
-            tasks_per_step=self.tasks_per_step,
-            learning_rate=self.learning_rate,
-            clip_norm=10.0,
-        )
-        characters, seconds = self.characters().to(device_of(learner)), 0.0
+        """On short streams first, if it is to warm up, and then on whole ones."""
+        seconds = 0.0
         if self.warm_up:
-            short = stream_of(characters, self.embedding, presentations=5)
-            first = max(1, self.warm_up * steps // self.steps)  # less in a smoke run
-            checkpoint = keywords["checkpoint"]
-            own: dict[str, Any] = {
-                "label": f"{keywords['label']}: warm-up",
-                "checkpoint": checkpoint and checkpoint.with_suffix(".warm-up.pt"),
-            }
-            own |= {"steps": first, "schedule": cosine(first)}
-            seconds = train(short, **keywords | own).seconds
-        whole = stream_of(characters, self.embedding)
-        history = train(whole, steps=steps, schedule=cosine(steps), **keywords)
+            characters = self.characters().to(device_of(learner))
+            warming = self.meta_train(
+                learner,
+                stream_of(characters, self.embedding, presentations=5),
+                max(1, self.warm_up * steps // self.steps),  # less in a smoke run
+                spawn(seed, "warm-up"),
+                f"{label}: warm-up",
+                kept and kept.with_suffix(".warm-up.pt"),
+            )
+            seconds = warming.seconds
+        history = super().train(learner, steps=steps, seed=seed, label=label, kept=kept)
         history.seconds += seconds
         return history
 
@@ -122,7 +124,11 @@ class CharacterStream(Experiment):
         """What it is trained on."""
         size = SIZES[self.embedding]
         glyphs = draw_alphabets(
-            self.glyph_alphabets, 20, DRAWINGS, size=size, generator=seeded(GLYPH_SEED)
+            self.glyph_alphabets,
+            20,
+            DRAWINGS,
+            size=size,
+            generator=seeded(WORLD, "glyphs of streams"),
         )
         if self.omniglot == "none":
             return glyphs
@@ -137,14 +143,15 @@ class CharacterStream(Experiment):
         }
 
     def evaluate(
-        self, learner: Learner, tasks: TaskDistribution, **keywords: Any
+        self, learner: Learner, tasks: TaskDistribution, *, n_tasks: int, seed: int
     ) -> Evaluation:
         judged = cast(AtPresentation, tasks)
         return evaluate_stream(
             cast(StreamLearner, learner),
             judged.tasks,
             presentations=PRESENTATIONS,
-            **keywords,
+            n_tasks=n_tasks,
+            seed=seed,
         )[judged.presentation - 1]
 
     def data_sha256(self) -> dict[str, str]:

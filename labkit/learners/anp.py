@@ -17,6 +17,7 @@ but for a second, pooled encoder (`labkit.networks.attention`). Deviation at lea
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ from labkit.gaussian import bounded
 from labkit.learners.learner import Learner
 from labkit.networks.attention import Attention
 from labkit.networks.mlp import MLP
+from labkit.randomness import spawn
 
 
 class Examples(NamedTuple):
@@ -56,12 +58,14 @@ class ANP(Learner):
     ) -> None:
         super().__init__()
         self.smallest = smallest
-        seeds = range(5 * seed, 5 * seed + 5)
-        self.encoder = MLP(inputs + outputs, (width,), width, seed=seeds[0])
-        self.among_examples = Attention(width, heads, seed=seeds[1])
-        self.locate = MLP(inputs, (width,), width, seed=seeds[2])
-        self.from_query = Attention(width, heads, seed=seeds[3])
-        self.decoder = MLP(inputs + width, (width,) * 2, 2 * outputs, seed=seeds[4])
+        seeds = partial(spawn, seed)
+        self.encoder = MLP(inputs + outputs, (width,), width, seed=seeds("encoder"))
+        self.among_examples = Attention(width, heads, seed=seeds("among examples"))
+        self.locate = MLP(inputs, (width,), width, seed=seeds("locate"))
+        self.from_query = Attention(width, heads, seed=seeds("from query"))
+        self.decoder = MLP(
+            inputs + width, (width,) * 2, 2 * outputs, seed=seeds("decoder")
+        )
 
     def adapt(
         self,

@@ -21,8 +21,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
+from labkit.randomness import seeded
 
 KeysAndValues = tuple[Tensor, Tensor]
 """Of one layer, both [T, L, width]."""
@@ -42,7 +42,7 @@ class AttentionOnly(Learner):
         self, inputs: int, labels: int, *, shot: int, width: int = 64, seed: int = 0
     ) -> None:
         super().__init__()
-        generator = seeded(seed)
+        generator = seeded(seed, "AttentionOnly")
 
         def drawn(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(shape, generator=generator) / width**0.5)

@@ -22,6 +22,7 @@ from torch import Tensor
 from labkit.gaussian import bounded
 from labkit.learners.learner import Learner
 from labkit.networks.mlp import MLP
+from labkit.randomness import spawn
 
 
 class Summary(NamedTuple):
@@ -49,8 +50,12 @@ class CNP(Learner):
     ) -> None:
         super().__init__()
         self.smallest = smallest
-        self.encoder = MLP(inputs + outputs, (width,) * 3, width, seed=2 * seed)
-        self.decoder = MLP(inputs + width, (width,) * 3, 2 * outputs, seed=2 * seed + 1)
+        self.encoder = MLP(
+            inputs + outputs, (width,) * 3, width, seed=spawn(seed, "encoder")
+        )
+        self.decoder = MLP(
+            inputs + width, (width,) * 3, 2 * outputs, seed=spawn(seed, "decoder")
+        )
 
     def adapt(
         self,

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.device import generator
 from labkit.learners.inner_loop import gradient_descent
 from labkit.learners.learner import Learner
 from labkit.networks.network import Network
 from labkit.objective import Score
+from labkit.randomness import seeded
 
 
 class FineTuning(Learner):
@@ -62,7 +62,7 @@ class FineTuning(Learner):
         T = support_x.shape[0]
         own = dict(self.network.named_parameters())
         if self.from_scratch:
-            source = generator(self.seed, support_x.device)
+            source = seeded(self.seed, "fine-tuning", device=support_x.device)
             start = self.network.initial_parameters(T, generator=source)
         else:
             start = {name: value.expand(T, *value.shape) for name, value in own.items()}

@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.device import generator as seeded
 from labkit.episode import Episode
 from labkit.learners.learner import Learner
 from labkit.networks.transformer import Transformer, set_linear, unset_linear
 from labkit.objective import Score
+from labkit.randomness import seeded
 
 
 class InContext(Learner):
@@ -54,7 +54,7 @@ class InContext(Learner):
         self.embed_x = unset_linear(inputs, network.width)
         self.embed_y = unset_linear(outputs, network.width)
         self.answer = unset_linear(network.width, outputs)
-        generator = seeded(seed)
+        generator = seeded(seed, "InContext")
         for layer in (self.embed_x, self.embed_y, self.answer):
             set_linear(layer, 1.0, generator=generator)
 

@@ -29,9 +29,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
 from labkit.networks.transformer import Transformer
+from labkit.randomness import seeded
 
 
 class InContextTokens(Learner):
@@ -65,7 +65,7 @@ class InContextTokens(Learner):
         self.codes = nn.Parameter(torch.empty(tokens, code))
         self.place = nn.Parameter(torch.empty(places, network.width))
         self.embedding = nn.Parameter(torch.empty(tokens, network.width))
-        generator = seeded(seed)
+        generator = seeded(seed, "InContextTokens")
         for vectors in (self.codes, self.place):
             nn.init.normal_(vectors, generator=generator)
         std = network.width**-0.5  # logits of about 1

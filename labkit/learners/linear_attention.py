@@ -22,8 +22,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
+from labkit.randomness import seeded
 
 
 class LinearAttention(Learner):
@@ -35,7 +35,7 @@ class LinearAttention(Learner):
     def __init__(self, inputs: int, outputs: int = 1, *, seed: int = 0) -> None:
         super().__init__()
         self.outputs = outputs
-        size, generator = inputs + outputs, seeded(seed)
+        size, generator = inputs + outputs, seeded(seed, "LinearAttention")
         self.key, self.query, self.value, self.project = (
             nn.Parameter(torch.randn(size, size, generator=generator) / 4 / size**0.5)
             for _ in range(4)

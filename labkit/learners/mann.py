@@ -34,6 +34,7 @@ from torch.nn import functional as F
 
 from labkit.learners.recurrent import StreamLearner, initialise, open_forget_gates
 from labkit.networks.network import Network
+from labkit.randomness import spawn
 
 FLOOR = 1e-3
 """Added to ‖k‖²‖M(i)‖² under the root of the cosine: a slot that is empty, or holds
@@ -74,9 +75,9 @@ class MANN(StreamLearner):
             self.controller = nn.LSTMCell(network.features + classes + recalled, hidden)
             self.interface = nn.Linear(hidden, heads * (2 * width + 2))
             self.head = nn.Linear(hidden + recalled, classes)
-        initialise(self.controller, hidden, seed)
-        initialise(self.interface, hidden, seed + 1)
-        initialise(self.head, hidden + recalled, seed + 2)
+        initialise(self.controller, hidden, spawn(seed, "controller"))
+        initialise(self.interface, hidden, spawn(seed, "interface"))
+        initialise(self.head, hidden + recalled, spawn(seed, "head"))
         open_forget_gates(self.controller.bias_ih)
 
     def empty_memory(self, n_tasks: int) -> tuple[Tensor, ...]:

@@ -24,10 +24,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from labkit.device import generator as seeded
 from labkit.learners.distances import Distance
 from labkit.learners.matching import LabelledSupport, MatchingNet
 from labkit.networks.network import Network
+from labkit.randomness import seeded
 
 
 class MatchingNetFCE(MatchingNet):
@@ -53,7 +53,7 @@ class MatchingNetFCE(MatchingNet):
             # [h, r] is the hidden state of eq. 3. A cell whose input is [f', r] and
             # whose hidden state is h computes the same sums: W_f f' + W_r r + W_h h.
             self.over_looks = nn.LSTMCell(2 * D, D)
-        generator = seeded(seed)
+        generator = seeded(seed, "MatchingNetFCE")
         for lstm in (self.over_support, self.over_looks):
             lstm.to_empty(device="cpu")
             for parameter in lstm.parameters():

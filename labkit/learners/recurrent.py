@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from labkit.device import generator as seeded
 from labkit.learners.learner import Learner
 from labkit.networks.network import Network
+from labkit.randomness import seeded, spawn
 
 
 class StreamState(NamedTuple):
@@ -113,8 +113,8 @@ class LSTMLearner(StreamLearner):
         with torch.device("meta"):  # no draw from the global generator
             self.lstm = nn.LSTM(network.features + classes, hidden, batch_first=True)
             self.head = nn.Linear(hidden, classes)
-        initialise(self.lstm, hidden, seed)
-        initialise(self.head, hidden, seed + 1)
+        initialise(self.lstm, hidden, spawn(seed, "lstm"))
+        initialise(self.head, hidden, spawn(seed, "head"))
         open_forget_gates(self.lstm.get_parameter("bias_ih_l0"))
 
     def empty_memory(self, n_tasks: int) -> tuple[Tensor, ...]:
@@ -132,7 +132,7 @@ class LSTMLearner(StreamLearner):
 def initialise(module: nn.Module, fan_in: int, seed: int) -> None:
     """Uniform in ±1/√fan_in: what PyTorch does, from a seed of one's own."""
     module.to_empty(device="cpu")
-    generator = seeded(seed)
+    generator = seeded(seed, "recurrent")
     for parameter in module.parameters():
         nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
 

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from labkit.gaussian import bounded
 from labkit.learners.learner import Learner
 from labkit.networks.mlp import MLP
+from labkit.randomness import spawn
 
 Cache = tuple[Tensor, ...]
 """What one layer keeps of the tokens it has read, each [T, tokens, features]."""
@@ -57,10 +58,12 @@ class SNAIL(Learner):
         self.outputs, self.smallest = outputs, smallest
         block = [2**i for i in range(math.ceil(math.log2(longest)))]
         features = 4 * width
-        self.embed = MLP(inputs + outputs + 1, (features,), features, seed=50 * seed)
+        self.embed = MLP(
+            inputs + outputs + 1, (features,), features, seed=spawn(seed, "embed")
+        )
         self.layers = nn.ModuleList()
         for dilation in (0, *block, 0):  # 0 stands for an attention
-            layer_seed = 50 * seed + len(self.layers) + 1
+            layer_seed = spawn(seed, f"layer {len(self.layers)}")
             if dilation:
                 convolution = Convolution(features, width, dilation, seed=layer_seed)
                 self.layers.append(convolution)
@@ -70,7 +73,7 @@ class SNAIL(Learner):
                     CausalAttention(features, 2 * width, seed=layer_seed)
                 )
                 features += 2 * width
-        self.to_output = MLP(features, (), 2 * outputs, seed=50 * seed + 49)
+        self.to_output = MLP(features, (), 2 * outputs, seed=spawn(seed, "output"))
 
     def adapt(
         self,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.networks.mlp import MLP
+from labkit.randomness import spawn
 
 
 class Attention(nn.Module):
@@ -33,7 +34,8 @@ class Attention(nn.Module):
             raise ValueError(f"width={width} cannot be divided among heads={heads}.")
         self.heads = heads
         self.to_query, self.to_key, self.to_value, self.to_output = (
-            MLP(width, (), width, seed=4 * seed + i) for i in range(4)
+            MLP(width, (), width, seed=spawn(seed, part))
+            for part in ("query", "key", "value", "output")
         )
         self.norm_read, self.norm_output = nn.LayerNorm(width), nn.LayerNorm(width)
 

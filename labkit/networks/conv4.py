@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.device import generator as seeded
 from labkit.networks.conv_block import conv_block, conv_block_with_moments
 from labkit.networks.network import Network, Parameters, uniform_fan_in
+from labkit.randomness import seeded
 
 BLOCKS = 4
 MOMENTUM = 0.1  # of the running statistics: PyTorch's default
@@ -53,7 +53,7 @@ class Conv4(Network):
         self.channels, self.size, self.width = channels, size, width
         self.features = width * (size // 2**BLOCKS) ** 2
         self.uses_batch_statistics = not track_running_stats
-        self.register(self.initial_parameters(generator=seeded(seed)))
+        self.register(self.initial_parameters(generator=seeded(seed, "Conv4")))
         for block in range(BLOCKS if track_running_stats else 0):
             self.register_buffer(f"mean{block}", torch.zeros(width))
             self.register_buffer(f"var{block}", torch.ones(width))

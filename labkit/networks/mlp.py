@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.networks.linear import linear
 from labkit.networks.network import Network, Parameters, uniform_fan_in
+from labkit.randomness import seeded
 
 
 class MLP(Network):
@@ -37,7 +37,7 @@ class MLP(Network):
         self.relu_last = relu_last
         self.widths = (inputs, *hidden, outputs)
         self.features = outputs
-        self.register(self.initial_parameters(generator=seeded(seed)))
+        self.register(self.initial_parameters(generator=seeded(seed, "MLP")))
 
     def initial_parameters(
         self, *tasks: int, generator: torch.Generator

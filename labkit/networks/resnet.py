@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.networks.network import Network, Parameters
+from labkit.randomness import seeded
 
 SIZE = 48
 
@@ -37,7 +37,7 @@ class ResNet(Network):
             ResidualBlock(2 * width, 4 * width, stride=2),
         )
         self.features = 4 * width * (SIZE // 16) ** 2
-        generator = seeded(seed)
+        generator = seeded(seed, "ResNet")
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)

@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.networks.network import Network, Parameters
+from labkit.randomness import seeded
 
 KeysAndValues = tuple[Tensor, Tensor]
 """Of one layer, both [T, heads, L, width / heads]."""
@@ -58,7 +58,7 @@ class Transformer(Network):
         self.positions = nn.Parameter(torch.empty(context, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.initialise(layers, generator=seeded(seed))
+        self.initialise(layers, generator=seeded(seed, "Transformer"))
 
     def forward(
         self, x: Float[Tensor, "T L width"], parameters: Parameters | None = None

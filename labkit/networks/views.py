@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.networks.network import Network, Parameters
+from labkit.randomness import seeded
 
 
 class Views(Network):
@@ -34,7 +34,7 @@ class Views(Network):
         self.network = network
         self.features = network.features
         self.uses_batch_statistics = network.uses_batch_statistics
-        maps = torch.randn(views, 2, 3, generator=seeded(seed))
+        maps = torch.randn(views, 2, 3, generator=seeded(seed, "views"))
         maps *= torch.tensor([linear, linear, 2 * shift])
         maps[0] = 0
         self.register_buffer("maps", maps + torch.eye(2, 3), persistent=False)

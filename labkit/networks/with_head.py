@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.device import generator as seeded
 from labkit.networks.linear import linear
 from labkit.networks.network import (
     Network,
@@ -14,6 +13,7 @@ from labkit.networks.network import (
     require_network,
     uniform_fan_in,
 )
+from labkit.randomness import seeded
 
 BODY = "body."
 
@@ -27,7 +27,7 @@ class WithHead(Network):
         self.body = body
         self.features = outputs
         self.uses_batch_statistics = body.uses_batch_statistics
-        self.register(self._initial_head(generator=seeded(seed)))
+        self.register(self._initial_head(generator=seeded(seed, "head")))
 
     def initial_parameters(
         self, *tasks: int, generator: torch.Generator

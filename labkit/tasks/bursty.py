@@ -25,13 +25,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit.device import generator as seeded
 from labkit.episode import Episode
+from labkit.randomness import seeded
 
 Test = Literal["", "in weights", "new classes", "swapped labels"]
-
-WORLD_SEED = 3_000_017
-"""Added to the seed of a world, whose classes are no draws of a training or a test."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def means(
     classes: int, dimension: int, world: int, device: torch.device
 ) -> Float[Tensor, "M D"]:
     """The μ of all classes of a world, the same on every device."""
-    return _normal((classes, dimension), seeded(WORLD_SEED + world)).to(device)
+    return _normal((classes, dimension), seeded(world, "classes of a world")).to(device)
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

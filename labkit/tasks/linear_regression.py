@@ -17,16 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.device import generator as seeded
 from labkit.episode import Episode
+from labkit.randomness import seeded
 
 Inputs = Literal["normal", "uniform"]
 MOMENTS = {"normal": (1.0, 3.0), "uniform": (1 / 3, 1 / 5)}
 """Of an entry of x: the means of its square and of its fourth power."""
-
-POOL_SEED = 2_000_003
-"""Added to a pool's seed. A generator that draws test tasks with the same small seed
-would draw the pool's own weights again, and what is seen would be tested as new."""
 
 
 @runtime_checkable
@@ -97,7 +93,7 @@ class Pool:
 
     def weights(self, device: torch.device | str = "cpu") -> Float[Tensor, "M d"]:
         """All of them, the same on every device."""
-        source = seeded(POOL_SEED + self.seed)
+        source = seeded(self.seed, "pool of tasks")
         return Gaussian(self.dimension).draw(self.size, generator=source).to(device)
 
     def draw(self, n_tasks: int, *, generator: torch.Generator) -> Float[Tensor, "T d"]:
