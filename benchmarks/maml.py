@@ -20,14 +20,14 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Comparison, compare, processor, seconds, write
-from labkit import device as devices
-from labkit.device import generator
+from labkit.device import choose
 from labkit.episode import Episode
 from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import cross_entropy, meta_loss, squared_error
+from labkit.randomness import seeded
 from labkit.training import meta_train
 
 SEED = 0
@@ -59,7 +59,7 @@ class Work:
         return self.what.startswith("sinusoids")
 
     def episode(self, device: torch.device) -> Episode:
-        source = generator(SEED)
+        source = seeded(SEED)
         if self.regression:
             shapes = [(self.tasks, self.query, 1)] * 4
             drawn = [torch.randn(shape, generator=source) for shape in shapes]
@@ -137,7 +137,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    device = devices.choose(options.device)
+    device = choose(options.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     versions = {"torch": torch.__version__, "python": sys.version.split()[0]}
     peak = gemm_rate(device)
@@ -329,7 +329,7 @@ def flops_per_task(work: Work) -> float:
 def gemm_rate(device: torch.device, size: int = 1024) -> float:
     """Floating-point operations a second in a product of two square matrices."""
     a, b = (
-        torch.randn(size, size, generator=generator(seed)).to(device) for seed in (0, 1)
+        torch.randn(size, size, generator=seeded(seed)).to(device) for seed in (0, 1)
     )
     a @ b
     return 2 * size**3 / min(seconds(lambda: a @ b).charged for _ in range(10))

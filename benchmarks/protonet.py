@@ -15,9 +15,9 @@ from importlib import metadata
 import torch
 
 from benchmarks.measure import Comparison, compare, processor, write
-from labkit.device import generator
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
+from labkit.randomness import seeded
 from labkit.tasks.characters import CharacterSet, FewShot
 from labkit.training import meta_train
 
@@ -86,7 +86,7 @@ def noise() -> CharacterSet:
     """As many drawings as a small background set has, of no matter what."""
     shape = (CLASSES, DRAWINGS, SIZE, SIZE)
     return CharacterSet(
-        images=torch.randint(256, shape, dtype=torch.uint8, generator=generator(SEED)),
+        images=torch.randint(256, shape, dtype=torch.uint8, generator=seeded(SEED)),
         alphabet=torch.zeros(CLASSES, dtype=torch.int64),
         names=tuple(f"noise/character{k:03}" for k in range(CLASSES)),
         alphabets=("noise",),
@@ -95,7 +95,7 @@ def noise() -> CharacterSet:
 
 def loading(tasks: FewShot, n_tasks: int, seed: int) -> Callable[[], None]:
     """A call that draws `n_tasks` episodes, one at a time as training does."""
-    source = generator(seed)
+    source = seeded(seed)
 
     def load() -> None:
         for _ in range(n_tasks):

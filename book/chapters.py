@@ -33,7 +33,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from book.kernels import AsyncFileKernelManager
 from labkit import device
-from labkit.notebooks import PROFILES
+from labkit.experiments.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "chapters"

@@ -17,7 +17,8 @@ import tempfile
 from pathlib import Path
 
 from book import chapters
-from labkit import device, records
+from labkit import device
+from labkit.experiments import records
 
 TIMINGS = chapters.CHAPTERS / "timings.json"
 

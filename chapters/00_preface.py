@@ -24,9 +24,9 @@ profile = "book"
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import device as devices
-from labkit import figures
-from labkit.device import generator
+from labkit.device import choose
+from labkit.figures import style
+from labkit.randomness import seeded
 from labkit.tasks.characters import FewShot
 from labkit.tasks.glyphs import draw_alphabets
 
@@ -34,8 +34,8 @@ from labkit.tasks.glyphs import draw_alphabets
 #| label: fig-preface-episode
 #| caption: One task. The upper row is the support, one drawing of each of five new characters; the lower row asks.
 #| alt: "Two rows of five handwritten characters of an unknown script. Above, the numbers 1 to 5; below, the letters a to e."
-figures.style()
-source = generator(seed, devices.choose(device))
+style.use()
+source = seeded(seed, "drawings", device=choose(device))
 characters = draw_alphabets(1, 20, drawings=2, generator=source)
 tasks = FewShot(characters, way=5, shot=1, query=1)
 episode = tasks.sample(1, generator=source)
@@ -43,7 +43,7 @@ order = torch.randperm(5, generator=source, device=source.device)
 
 _, axes = plt.subplots(figsize=(4.6, 2.1))
 rows = [episode.support_x[0, :, 0], episode.query_x[0, order, 0]]
-figures.contact_sheet(axes, torch.stack(rows))
+style.contact_sheet(axes, torch.stack(rows))
 for column in range(5):
     axes.text(column, -0.58, "12345"[column], ha="center")
     axes.text(column, 1.75, "abcde"[column], ha="center")

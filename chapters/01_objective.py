@@ -32,19 +32,20 @@ from functools import partial
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
-from labkit.figures import INK
-from labkit.figures_sinusoids import plot_prediction, plot_task
-from labkit.learners.fine_tuning import FineTuning
-from labkit.learners.learner import Learner
+from labkit.figures.style import INK
+from labkit.figures.objective import plot_prediction, plot_task
+from labkit.learners.baselines.fine_tuning import FineTuning
+from labkit.learner import Learner
 from labkit.learners.maml import MAML
 from labkit.learners.protonet import ProtoNet
-from labkit.learners.sinusoid_oracle import SinusoidOracle
+from labkit.learners.oracles.sinusoids import SinusoidOracle
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import squared_error, task_losses
 from labkit.tasks import sinusoids
 from labkit.tasks.characters import FewShot
@@ -53,7 +54,7 @@ from labkit.tasks.sinusoids import Sinusoids, best_fixed_function
 from labkit.training import cosine, meta_train
 
 # %%
-figures.style()
+style.use()
 device = choose(device)
 print(f"profile {profile}, on {device.type}")
 
@@ -68,7 +69,7 @@ print(f"profile {profile}, on {device.type}")
 #| caption: Three tasks. Filled, the five support points; hollow, the points that are asked for; the line is the wave they all come from, which no learner gets to see.
 #| alt: Three panels with a sine curve each, of different height and shift. Five filled and ten hollow points lie on every curve.
 tasks = Sinusoids(shot=5, query=10)
-source = generator(seed, device)
+source = seeded(seed, "waves to look at", device=device)
 amplitude, phase = tasks.functions(3, generator=source)
 episode = tasks.observe(amplitude, phase, generator=source)
 
@@ -289,11 +290,11 @@ assert abs(measured.mean - floor) < 2 * measured.ci95
 # So in the two features $\sin x$ and $\cos x$ a task is linear regression, and
 # $\theta' = (a, b)$: two numbers.
 #
-# ```{literalinclude} ../labkit/learners/sinusoid_oracle.py
+# ```{literalinclude} ../labkit/learners/oracles/sinusoids.py
 # :start-at: class SinusoidOracle
 # :label: lst-objective-oracle
 # :caption: The exact answer. `pinv` solves least squares, of which two points are the case with no error left.
-# :filename: labkit/learners/sinusoid_oracle.py
+# :filename: labkit/learners/oracles/sinusoids.py
 # ```
 
 # %%
@@ -470,7 +471,7 @@ for name, start in starts.items():
 #| alt: Error on a scale from 0 to 5 against 1 to 10 support points. Training from scratch starts above the line of the best fixed function at 3.0. Fine-tuning from joint training starts on that line and falls late. Adapting from the learned start lies well below from the first point on and nears the exact answer at 0.
 figure, axes = plt.subplots(figsize=(7.2, 4.6))
 for (name, evaluations), marker in zip(results.items(), "so^", strict=True):
-    figures.curve(axes, shots, evaluations, label=name, marker=marker)
+    style.curve(axes, shots, evaluations, label=name, marker=marker)
 for height, label in ((floor, "best fixed\nfunction, 3.006"), (0, "exact answer, 0")):
     axes.axhline(height, color=INK, ls="--", lw=1.2)
     axes.text(10.3, height + 0.07, label)
@@ -540,7 +541,7 @@ class Listed:
 
 # %%
 counts = by_profile(profile, smoke=(1, 4), book=(1, 4, 16, 64), paper=(1, 4, 16, 64))
-amplitude, phase = tasks.functions(64, generator=generator(seed, device))
+amplitude, phase = tasks.functions(64, generator=seeded(seed, "waves of the pool", device=device))
 seen, fresh = [], []
 for count in counts:
     listed = Listed(amplitude[:count], phase[:count], Sinusoids(shot=10, query=50))
@@ -553,8 +554,8 @@ for count in counts:
 #| caption: One learner for each number of training waves, tested with ten support points at fresh places, on the waves it was trained on and on fresh waves. Bars are 95% intervals over 600 tasks.
 #| alt: Two curves of error against 1, 4, 16 and 64 training waves. On seen waves the error starts at zero and rises; on fresh waves it starts near 2 and falls; at 64 waves the two nearly meet.
 figure, axes = plt.subplots()
-figures.curve(axes, counts, fresh, label="on fresh waves", marker="o")
-figures.curve(axes, counts, seen, label="on the waves of the training", marker="s")
+style.curve(axes, counts, fresh, label="on fresh waves", marker="o")
+style.curve(axes, counts, seen, label="on the waves of the training", marker="s")
 axes.set_xscale("log", base=2)
 axes.set_xticks(counts, counts)
 axes.set(xlabel="training tasks (waves)", ylabel="mean squared error")
@@ -588,7 +589,7 @@ assert gaps[-1] < 0.3 + loose
 # learner that compares ([](#ch-prototypical)).
 
 # %%
-characters = draw_alphabets(4, 10, drawings=6, generator=generator(seed, device))
+characters = draw_alphabets(4, 10, drawings=6, generator=seeded(seed, "glyphs", device=device))
 few_shot = FewShot(characters, way=5, shot=1, query=5)
 n_tasks = by_profile(profile, smoke=20, book=200, paper=600)
 learner = ProtoNet(Conv4(seed=seed).to(device))
@@ -624,7 +625,7 @@ assert untrained.mean - untrained.ci95 > 0.2
 
 # %% tags=["remove-cell"]
 #| label: cell-objective-turn
-source = generator(seed, device)
+source = seeded(seed, "one wave", device=device)
 amplitude, phase = tasks.functions(20_000, generator=source)
 waves = tasks.observe(amplitude, 2 * phase, generator=source)
 losses = task_losses(FixedFunction(torch.zeros_like), waves, squared_error)
@@ -654,7 +655,7 @@ print(f"{losses.mean().item():.1f}")
 
 # %% tags=["remove-cell"]
 #| label: cell-objective-support
-test = Sinusoids(shot=5, query=50).sample(100, generator=generator(test_seed, device))
+test = Sinusoids(shot=5, query=50).sample(100, generator=seeded(seed, "test waves", device=device))
 learner = tuned(joint, 250, from_scratch=True)
 theta = learner.adapt(test.support_x, test.support_y)
 on_support, on_query = (

@@ -40,21 +40,23 @@ import torch
 from matplotlib import pyplot as plt
 from torch.nn import functional as F
 
-from labkit import figures, records
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
-from labkit.figures_characters import plot_embedding, plot_task
+from labkit.figures.prototypical import plot_embedding, plot_task
 from labkit.learners.distances import Similarity
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.resnet import ResNet
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import accuracy, cross_entropy
 from labkit.tasks.characters import FewShot
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.warped import Warped
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -65,7 +67,7 @@ device = choose(device)
 
 # %%
 n_alphabets = by_profile(profile, smoke=4, book=300, paper=300)
-glyphs = draw_alphabets(n_alphabets, 20, 4, size=48, generator=generator(seed, device))
+glyphs = draw_alphabets(n_alphabets, 20, 4, size=48, generator=seeded(seed, "glyphs to train on", device=device))
 print(glyphs)
 
 # %% [markdown]
@@ -97,9 +99,9 @@ assert profile == "smoke" or last < 1.5
 
 # %%
 n_fresh, n_tasks = by_profile(profile, smoke=(2, 8), book=(20, 200), paper=(50, 999))
-fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=generator(seed + 1, device))
+fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=seeded(seed, "fresh glyphs", device=device))
 three_way = FewShot(fresh, way=3, shot=5, query=6, within_alphabet=True)
-episode = three_way.sample(n_tasks, generator=generator(seed, device))
+episode = three_way.sample(n_tasks, generator=seeded(seed, "episode of three", device=device))
 with torch.no_grad():
     support = learner.network(episode.support_x).unflatten(1, (3, 5))
     query = learner.network(episode.query_x)
@@ -241,7 +243,7 @@ distances = {
     "Euclidean, not squared": lambda z, c: (z - c).norm(dim=-1),
     "1 − cosine": lambda z, c: 1 - torch.cosine_similarity(z, c, dim=-1),
 }
-points = 0.1 + torch.rand(8, 5, generator=generator(seed), dtype=torch.float64)
+points = 0.1 + torch.rand(8, 5, generator=seeded(seed, "points"), dtype=torch.float64)
 mean = points.mean(0).requires_grad_()
 for i, (name, distance) in enumerate(distances.items()):
     slope = torch.autograd.grad(distance(points, mean).sum(), mean)[0].norm().item()
@@ -352,7 +354,7 @@ print(f"same probabilities from {kept:.0%} of the squared distance to the centre
 #| caption: "Eight characters, 15 drawings of each, on the first two principal components. Network outputs are scaled to unit length. Below each title: how many of the drawings have one of their own character as nearest neighbour, in all dimensions; and how much of the variance the plane keeps. Colours repeat after four characters."
 #| alt: "Three panels of small drawings scattered over a plane. As pixels and before training they are mixed. After training drawings of the same character lie together in clusters."
 eight_way = FewShot(fresh, way=8, shot=1, query=15, within_alphabet=True)
-episode = eight_way.sample(1, generator=generator(seed, device))
+episode = eight_way.sample(1, generator=seeded(seed, "episode of eight", device=device))
 drawings, labels = episode.query_x[0], episode.query_y[0].argmax(-1)
 untrained = ResNet(seed=seed).to(device).eval()
 with torch.no_grad():
@@ -387,7 +389,7 @@ shots = (1, 2, 5, 10)
 few_shot = [FewShot(fresh, 5, k, query=5, within_alphabet=True) for k in shots]
 by_shot = [evaluate(learner, t, n_tasks=n_tasks // 2, seed=seed) for t in few_shot]
 _, axes = plt.subplots(figsize=(6, 3))
-figures.curve(axes, shots, by_shot, marker="o")
+style.curve(axes, shots, by_shot, marker="o")
 axes.set(xlabel="drawings of each class (shots)", ylabel="accuracy", xticks=shots)
 assert profile == "smoke" or by_shot[-1].mean > by_shot[0].mean
 
@@ -404,12 +406,12 @@ assert profile == "smoke" or by_shot[-1].mean > by_shot[0].mean
 # steps at the same learning rate, each with 120 drawings of the same 1,000 characters.
 
 # %%
-from labkit.learners.fine_tuning import FineTuning
-from labkit.learners.nearest_centroid import NearestCentroid
-from labkit.learners.nearest_neighbour import NearestNeighbour
+from labkit.learners.baselines.fine_tuning import FineTuning
+from labkit.learners.baselines.nearest_centroid import NearestCentroid
+from labkit.learners.baselines.nearest_neighbour import NearestNeighbour
 from labkit.networks.conv4 import Conv4
 from labkit.networks.with_head import WithHead
-from labkit.supervised import train_classifier
+from labkit.experiments.classifier import train_classifier
 
 steps = by_profile(profile, smoke=2, book=150, paper=2000)
 small = glyphs.select(glyphs.alphabets[:50]).resize(28)
@@ -543,7 +545,7 @@ HTML(records.html_table(shipped, caption, tasks="held-out alphabets*"))
 
 # %%
 name = "held-out alphabets, 5-way 1-shot between alphabets"
-recorded = [record.figure(name).mean for record in shipped]
+recorded = [record.result(name).mean for record in shipped]
 assert 0.95 <= recorded[0] < recorded[1]
 if available:
     reloaded = ProtoNet(Views(ResNet()), "cosine").to(device).eval()
@@ -669,7 +671,7 @@ for k in (1, 10):
 
 # %% tags=["remove-cell"]
 #| label: cell-proto-prior
-source = generator(seed)
+source = seeded(seed, "two classes")
 centres, prior = torch.tensor([[0.0], [1.0]]), torch.tensor([0.9, 0.1])
 truth = torch.multinomial(prior, 20_000, replacement=True, generator=source)
 z = centres[truth] + 0.5**0.5 * torch.randn(20_000, 1, generator=source)
@@ -702,7 +704,7 @@ print(f"without the prior {plain:.2f}, with it {informed:.2f}")
 # %% tags=["remove-cell"]
 #| label: cell-proto-directions
 five_shot = FewShot(fresh, way=5, shot=5, query=5)
-episode = five_shot.sample(n_tasks // 2, generator=generator(seed, device))
+episode = five_shot.sample(n_tasks // 2, generator=seeded(seed, "five shots", device=device))
 with torch.no_grad():
     c = F.normalize(learner.adapt(episode.support_x, episode.support_y), dim=-1)
     z = F.normalize(learner.network(episode.query_x), dim=-1)

@@ -48,16 +48,18 @@ from IPython.display import HTML
 from torch.nn import functional as F
 
 # %% tags=["hide-input"]
-from labkit import figures, records
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate, task_scores
-from labkit.figures_attention import plot_attention, plot_scales
+from labkit.figures.matching import plot_attention, plot_scales
 from labkit.learners.matching import MatchingNet
 from labkit.learners.matching_fce import MatchingNetFCE
 from labkit.learners.protonet import ProtoNet, class_means
 from labkit.networks.conv4 import Conv4
 from labkit.networks.resnet import ResNet
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import accuracy, squared_error
 from labkit.tasks import omniglot
 from labkit.tasks.characters import FewShot
@@ -66,7 +68,7 @@ from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.sinusoids import Sinusoids, best_fixed_error
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -79,8 +81,8 @@ device = choose(device)
 n_alphabets, n_fresh, steps, n_tasks = by_profile(
     profile, smoke=(4, 2, 5, 10), book=(60, 20, 300, 1000), paper=(300, 20, 4000, 1000)
 )
-seen = draw_alphabets(n_alphabets, 20, 10, size=48, generator=generator(seed, device))
-fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=generator(seed + 1, device))
+seen = draw_alphabets(n_alphabets, 20, 10, size=48, generator=seeded(seed, "glyphs to train on", device=device))
+fresh = draw_alphabets(n_fresh, 20, 20, size=48, generator=seeded(seed, "fresh glyphs", device=device))
 seen, fresh
 
 
@@ -133,7 +135,7 @@ assert profile == "smoke" or found.mean > 0.9  # chance is 0.2
 #| caption: Attention of ten queries (rows) to fifteen labelled drawings (columns), three of each of five characters from one invented alphabet. The darker a cell, the larger its weight; each row adds up to 1. Orange frames mark the nearest support drawing of each query. On the right, the weights of each class added up, in percent; green frames mark the true class. Of 60 tasks this is the one the learner finds hardest.
 #| alt: "A grid of ten rows and fifteen columns with drawings along both sides. Most rows are dark in one to three cells of the row's own class and pale elsewhere; a few rows spread over two classes. A second grid of ten rows and five columns holds the sums by class."
 tasks = FewShot(fresh, way=5, shot=3, query=2, within_alphabet=True)
-episode = tasks.sample(60, generator=generator(seed, device))
+episode = tasks.sample(60, generator=seeded(seed, "episodes", device=device))
 with torch.no_grad():
     support = learner.adapt(episode.support_x, episode.support_y)
     attention = learner.log_attention(support, episode.query_x).exp()
@@ -156,7 +158,7 @@ _ = plot_attention(episode, attention, hardest)
 
 # %%
 tasks = replace(glyphs, shot=3, query=2, within_alphabet=True)
-many = tasks.sample(2 * n_tasks, generator=generator(seed + 1, device))
+many = tasks.sample(2 * n_tasks, generator=seeded(seed, "many episodes", device=device))
 support, truth = matching.adapt(many.support_x, many.support_y), many.query_y.argmax(-1)
 voted = matching.predict(support, many.query_x).argmax(-1)
 nearest = matching.log_attention(support, many.query_x).argmax(-1)
@@ -215,7 +217,7 @@ def unit(vectors):
 
 
 twenty_way = replace(glyphs, way=20, shot=5, within_alphabet=True)
-twenty = twenty_way.sample(max(2, n_tasks // 2), generator=generator(seed, device))
+twenty = twenty_way.sample(max(2, n_tasks // 2), generator=seeded(seed, "twenty ways", device=device))
 supports, queries, labels = twenty.support_x, twenty.query_x, twenty.support_y
 cosines = unit(queries) @ unit(supports).mT
 print(f"[tasks, queries, support] = {list(cosines.shape)}")
@@ -275,7 +277,7 @@ print(f"s → 0: every class {flat.mean():.3f}; s → ∞: the 1-nearest neighbo
 # are then the same function, so we can hand the trained weights from one to the other.
 
 # %%
-e = one_shot.sample(1, generator=generator(seed, device)).to("cpu")
+e = one_shot.sample(1, generator=seeded(seed, "one episode", device=device)).to("cpu")
 answers = []
 for kind in (MatchingNet, ProtoNet):
     one = kind(ResNet(), "cosine")
@@ -549,10 +551,10 @@ for name, one in {"matching-glyphs": plain, "matching-fce-glyphs": context}.item
 # in two orders.
 
 # %%
-small = draw_alphabets(n_fresh, 20, 20, size=28, generator=generator(seed + 1, device))
+small = draw_alphabets(n_fresh, 20, 20, size=28, generator=seeded(seed, "fresh glyphs", device=device))
 tasks = FewShot(small, way=20, shot=1, query=5, within_alphabet=True)
-episode = tasks.sample(8, generator=generator(seed, device))
-order = torch.randperm(20, generator=generator(seed)).to(device)
+episode = tasks.sample(8, generator=seeded(seed, "episodes of full context", device=device))
+order = torch.randperm(20, generator=seeded(seed, "order")).to(device)
 for name, one in (("plain", plain), ("full context", context)):
     with torch.no_grad():
         listed = one.adapt(episode.support_x, episode.support_y)
@@ -639,7 +641,7 @@ HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way 1-shot*
 def unbalanced(tasks, many=10):
     """Scores and labels; the first class has `many` examples, the others one."""
     tasks = replace(tasks, way=5, shot=many)
-    e = tasks.sample(max(2, n_tasks // 5), generator=generator(seed, device))
+    e = tasks.sample(max(2, n_tasks // 5), generator=seeded(seed, "own labels", device=device))
     keep = [i for i in range(5 * many) if i < many or i % many == 0]
     support, label, query = e.support_x[:, keep], e.support_y[:, keep], unit(e.query_x)
     cosines = query @ unit(support).mT
@@ -806,7 +808,7 @@ print(f"prototypes {with_prototypes:.3f}")
 
 # %% tags=["remove-cell"]
 #| label: sol-values-code
-waves = Sinusoids(shot=10, query=20).sample(600, generator=generator(seed))
+waves = Sinusoids(shot=10, query=20).sample(600, generator=seeded(seed, "waves"))
 squared = (waves.query_x - waves.support_x.mT).square()
 for sharpness in (0.01, 0.1, 1.0, 10.0, 100.0):
     predicted = (-sharpness * squared).softmax(-1) @ waves.support_y

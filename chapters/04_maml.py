@@ -37,8 +37,11 @@ from types import SimpleNamespace
 import torch
 from torch.linalg import matrix_power
 
-from labkit import figures, figures_maml, records
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.figures.maml import plot_adaptation, plot_directions, plot_extrapolation, plot_fan, plot_graph, plot_rates, plot_weights
+from labkit.experiments import records
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.episode import Episode
 from labkit.evaluation import evaluate, task_scores
 from labkit.experiments import find
@@ -46,12 +49,12 @@ from labkit.experiments.sinusoids import STEPS_JUDGED, after
 from labkit.learners.maml import MAML
 from labkit.networks.mlp import MLP
 from labkit.networks.network import Network
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import meta_loss, squared_error
 from labkit.tasks.sinusoids import Sinusoids, best_fixed_error
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
 
 
@@ -87,7 +90,7 @@ class TwoWeights(Network):
 turn = torch.tensor([70.0, 180.0, 305.0], dtype=torch.float64).deg2rad()
 steep = torch.stack([turn.cos(), turn.sin()], -1)
 flat = torch.stack([-turn.sin(), turn.cos()], -1)
-z = torch.randn(3, 40, 2, generator=generator(seed), dtype=torch.float64)
+z = torch.randn(3, 40, 2, generator=seeded(seed, "three tasks"), dtype=torch.float64)
 x = z[..., :1] * steep[:, None] + 0.2 * z[..., 1:] * flat[:, None]
 optimum = torch.tensor([-0.4, 0.1]) + torch.tensor([[2.0], [1.1], [2.0]]) * steep
 three = Episode(x, y := (x * optimum[:, None]).sum(-1, keepdim=True), x, y)
@@ -125,7 +128,7 @@ def path(learner):
 #| alt: "Two panels of the same three long elliptic valleys, in different directions, with a cross in the middle of each. On the left the paths begin at the joint solution, right of the centre; two end on the floor of their valley, away from the crosses, and the third ends on its way there. On the right they begin at another point, left of the centre, fan out and end near the crosses. The mean of the three crosses is a third point between the two."
 hessian = 2 / x.shape[1] * x.mT @ x
 paths = {"the joint solution": path(joint), "MAML's start": path(start)}
-figures_maml.plot_fan(hessian, optimum, paths)
+plot_fan(hessian, optimum, paths)
 
 # %%
 losses = {}
@@ -205,7 +208,7 @@ assert losses["MAML"][-1] < losses["joint"][-1] < losses["joint"][0] < losses["M
 #| label: fig-maml-graph
 #| caption: "Two inner steps as a computation graph. Thin: what is computed. Thick: the way back of the gradient, with the factor picked up on each leg. Each step can be passed straight, by $I$, or through its inner gradient, by $-\\alpha$ and the Hessian; the sum of both is $I - \\alpha H_k$. First order cuts the dashed ways."
 #| alt: "A chain of boxes: theta 0, theta 1, theta 2 which is theta prime, and the query loss. Below the chain two boxes hold the gradients of the support loss at theta 0 and theta 1, each fed by one theta and feeding the next. Solid arrows lead back along the chain, labelled I. Dashed arrows lead back through the lower boxes, labelled minus alpha, then H 1 and H 0."
-figures_maml.plot_graph()
+plot_graph()
 
 # %% [markdown]
 # No Hessian is ever written down. Reverse-mode differentiation multiplies the gradient
@@ -228,7 +231,7 @@ for name, first in (("first order", True), ("full gradient", False)):
     query_loss = meta_loss(joint, three[:1], squared_error)
     (gradient,) = torch.autograd.grad(query_loss, joint.network.w)
     descent[name] = -8 * gradient
-angle = figures_maml.plot_directions(hessian[0], optimum[0], path(joint)[:, 0], descent)
+angle = plot_directions(hessian[0], optimum[0], path(joint)[:, 0], descent)
 
 # %%
 shrunk = descent["full gradient"].norm() / descent["first order"].norm()
@@ -264,7 +267,7 @@ print(f"angle {angle:.0f} degrees, length {shrunk:.2f} of first order")
 
 # %%
 alpha, K = 0.3, 3
-draw = partial(torch.randn, dtype=torch.float64, generator=generator(seed))
+draw = partial(torch.randn, dtype=torch.float64, generator=seeded(seed, "linear tasks"))
 X, Z = draw(6, 2), draw(9, 2)
 y, z = X.sin().sum(-1, True), Z.cos().sum(-1, True)
 H, G = 2 / 6 * X.T @ X, 2 / 9 * Z.T @ Z
@@ -357,7 +360,7 @@ for p, learner in ((0, joint), (K, first_order), (2 * K, start)):
 #| caption: "How much a direction of curvature $\\lambda$ counts where each method comes to rest, for $\\alpha = 0.3$ and three steps. Ticks at the bottom: the curvatures of the three tasks."
 #| alt: "Three curves over curvature from 0 to 3. Joint training is the rising diagonal. First order and MAML rise with it near zero, turn and fall to nothing beyond curvature 1.5; MAML turns earlier and lower. Three ticks lie near 0.1 and three between 1.3 and 2.7."
 powers = {"joint training": 0, "first order": K, "MAML": 2 * K}
-figures_maml.plot_weights(alpha, powers, torch.linalg.eigvalsh(hessian).flatten())
+plot_weights(alpha, powers, torch.linalg.eigvalsh(hessian).flatten())
 
 # %% [markdown]
 # Joint training listens to steep directions, because mistakes there cost most. MAML
@@ -428,7 +431,7 @@ print(f"{steps * 25:,} waves, {sum(p.numel() for p in maml.parameters()):,} weig
 amplitude, phase = torch.tensor([[4.0, 3.0], [0.5, 2.6]], device=device)
 places = torch.tensor([[-4.2, -2.0, -0.4, 1.3, 3.9], [0.4, 1.3, 2.1, 3.2, 4.6]])
 places = places[..., None].to(device)
-figures_maml.plot_adaptation(maml, places, amplitude, phase, steps=(0, 1, 5, 10))
+plot_adaptation(maml, places, amplitude, phase, steps=(0, 1, 5, 10))
 
 # %% [markdown]
 # One step does most of the work, and it moves the whole curve: on the right the left
@@ -460,10 +463,10 @@ assert profile == "smoke" or errors[-1].mean < errors[6].mean < errors[1].mean <
 lines = {"MAML, this page": dict(zip(counts, errors, strict=True))}
 two = "maml-sinusoids", "pretrained-sinusoids"
 for name in (*two, "meta-sgd-sinusoids"):
-    lines[name] = {k: records.read(name).figure(after(k)) for k in STEPS_JUDGED}
+    lines[name] = {k: records.read(name).result(after(k)) for k in STEPS_JUDGED}
 published = {n: {k: lines[n][k].published.value for k in (1, 5, 10)} for n in two}
 bounds = {"best fixed function": best_fixed_error(), "exact answer": 0.0}
-figures_maml.plot_extrapolation(lines, published, bounds)
+plot_extrapolation(lines, published, bounds)
 for k, error in published["maml-sinusoids"].items():
     assert lines["meta-sgd-sinusoids"][k].mean < lines["maml-sinusoids"][k].mean < error
 
@@ -486,15 +489,15 @@ for k, error in published["maml-sinusoids"].items():
 # %%
 from copy import deepcopy
 
-from labkit import ladder
+from labkit.learners import meta_gradients
 
-source = Sinusoids(10, 10).sample(200, generator=generator(seed + 2))
+source = Sinusoids(10, 10).sample(200, generator=seeded(seed, "episodes of the ladder"))
 double = Episode(*(tensor.double() for tensor in vars(source).values()))
 
 
 def full_and_first_order(learner, tasks):
     for learner.first_order in (False, True):
-        parts = ladder.meta_gradient_by_task_axis(learner, tasks).values()
+        parts = meta_gradients.meta_gradient_by_task_axis(learner, tasks).values()
         yield torch.cat([part.flatten() for part in parts])
 
 
@@ -559,7 +562,7 @@ assert profile == "smoke" or one.mean() < errors[2].mean
 #| label: fig-maml-rates
 #| caption: "The inner rates that Meta-SGD learned, sorted within each tensor of parameters. All began at 0.01."
 #| alt: "Six curves of sorted learned rates against the share of the parameters. Each begins below zero, crosses it between a quarter and a half, and rises at the end. The curve of weight 1, between the hidden layers, has by far the largest rates, above 1. The single output bias has a negative rate."
-figures_maml.plot_rates(meta_sgd.rate())
+plot_rates(meta_sgd.rate())
 rates = torch.cat([rate.flatten() for rate in meta_sgd.rates])
 print(f"{(rates < 0).float().mean():.0%} of the rates are negative", end=", ")
 print(f"the median size is {rates.abs().median():.3f}, {(rates.abs() > 1).sum()} exceed 1")
@@ -601,7 +604,7 @@ for tasks, make in experiment.evaluations().items():
         continue  # python -m labkit data omniglot small2
     before, live = judge(replace(make(), inner_steps=0)), judge(make())
     print(f"{tasks}:\n    {before.percent()} before, {live.percent()} after adaptation")
-    off = abs(live.mean - records.read(name).figure(tasks).mean)
+    off = abs(live.mean - records.read(name).result(tasks).mean)
     assert profile == "smoke" or (off < 0.04 and before.mean < 0.3)
 
 # %% [markdown]
@@ -646,7 +649,7 @@ HTML(records.html_table(list(kept), caption, tasks="held-out*5-way ?-shot betwee
 # ## From a loop to an axis
 #
 # The meta-gradient is a mean over tasks, and tasks do not interact. There are four ways
-# to write that down, all in `labkit.ladder`. The first follows the paper's algorithm:
+# to write that down, all in `labkit.learners.meta_gradients`. The first follows the paper's algorithm:
 # for each task, for each step. The second writes one task as a pure function and lets
 # `torch.func.vmap` run it on all tasks. The third is what [the inner
 # loop](#lst-maml-inner) does: every weight gets a leading axis of tasks, `[T, ...]`,
@@ -654,12 +657,12 @@ HTML(records.html_table(list(kept), caption, tasks="held-out*5-way ?-shot betwee
 # loss of task $t$ depends on row $t$ of the weights alone, row $t$ of the gradient of
 # the sum is the gradient of task $t$. The fourth hands the third to `torch.compile`.
 #
-# ```{literalinclude} ../labkit/ladder.py
+# ```{literalinclude} ../labkit/learners/meta_gradients.py
 # :start-at: def meta_gradient_by_task_axis
 # :end-before: _compiled =
 # :label: lst-maml-axis
 # :caption: The third rung. All of MAML is in `meta_loss`.
-# :filename: labkit/ladder.py
+# :filename: labkit/learners/meta_gradients.py
 # ```
 
 # %%
@@ -667,10 +670,10 @@ from timeit import repeat
 
 learner = MAML(network, loss=squared_error, inner_steps=1, inner_rate=0.01)
 batch = double[:25]
-reference = ladder.meta_gradient_by_loop(learner, batch)
+reference = meta_gradients.meta_gradient_by_loop(learner, batch)
 milliseconds, runs = {}, by_profile(profile, smoke=3, book=20, paper=100)
 for name in ("by_loop", "by_vmap", "by_task_axis", "compiled"):
-    rung = getattr(ladder, f"meta_gradient_{name}")
+    rung = getattr(meta_gradients, f"meta_gradient_{name}")
     try:
         answer = rung(learner, batch)
     except RuntimeError:
@@ -700,8 +703,8 @@ assert profile == "smoke" or milliseconds["by_loop"] > 4 * milliseconds["by_task
 # loop:
 
 # %%
-for normalise in (ladder.written_batch_norm, ladder.torch_batch_norm):
-    error = ladder.second_order_error_of_vmap(normalise)
+for normalise in (meta_gradients.written_batch_norm, meta_gradients.torch_batch_norm):
+    error = meta_gradients.second_order_error_of_vmap(normalise)
     print(f"{normalise.__name__:19} relative error of the meta-gradient {error:.0e}")
 assert error > 1e-2
 
@@ -816,7 +819,7 @@ slope = grad(loss_on(one.support_x, one.support_y))
 fast = {name: theta[name] - 0.01 * g for name, g in slope(theta).items()}
 v = grad(loss_on(one.query_x, one.query_y))(fast)
 _, Hv = jvp(slope, (theta,), (v,))
-expected = ladder.meta_gradient_by_task_axis(learner, one)
+expected = meta_gradients.meta_gradient_by_task_axis(learner, one)
 off = max((v[n] - 0.01 * Hv[n] - expected[n]).abs().max().item() for n in v)
 print(f"off by {off:.0e}")
 assert off < 1e-10

@@ -34,13 +34,15 @@ profile = "book"
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures, figures_traps
-from labkit.device import choose, clock, generator
+from labkit.figures import style
+from labkit.figures.maml_traps import plot_growth, plot_protocols, plot_seeds
+from labkit.device import choose, clock
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
 from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
 from labkit.networks.with_head import WithHead
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import accuracy, cross_entropy, meta_loss, squared_error
 from labkit.tasks import omniglot
 from labkit.tasks.characters import FewShot
@@ -48,7 +50,7 @@ from labkit.tasks.fixed_labels import FixedLabels
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -62,7 +64,7 @@ device = choose(device)
 
 # %%
 n_alphabets = by_profile(profile, smoke=2, book=60, paper=100)
-glyphs = draw_alphabets(n_alphabets, 20, 10, generator=generator(seed, device))
+glyphs = draw_alphabets(n_alphabets, 20, 10, generator=seeded(seed, "glyphs to train on", device=device))
 
 
 def trained(tasks, steps, tasks_per_step):
@@ -88,9 +90,9 @@ reader = trained(FewShot(glyphs, way=5, shot=1, query=2), steps, tasks_per_step=
 # %%
 from dataclasses import replace
 
-fresh = draw_alphabets(10, 20, 26, generator=generator(seed + 1, device))
+fresh = draw_alphabets(10, 20, 26, generator=seeded(seed, "fresh glyphs", device=device))
 few = fresh.of_origins(fresh.origins[:25])
-groups = few.split(5, 5, 5, 5, 5, generator=generator(seed, device))
+groups = few.split(5, 5, 5, 5, 5, generator=seeded(seed, "groups", device=device))
 seen = tuple(replace(group, images=group.images[:, :20]) for group in groups)
 groups = tuple(replace(group, images=group.images[:, 20:]) for group in groups)
 memoriser = trained(FixedLabels(seen, query=2), steps, tasks_per_step=4)
@@ -129,7 +131,7 @@ four_ways = {
     name: {protocol: judged(learner, tasks) for protocol, tasks in protocols.items()}
     for name, learner in learners.items()
 }
-figures_traps.plot_protocols(four_ways, chance=1 / 5)
+plot_protocols(four_ways, chance=1 / 5)
 
 # %%
 gaps = [a[0].mean - b[0].mean for a, b in map(dict.values, four_ways.values())]
@@ -227,7 +229,7 @@ by_batch = {
     name: {make: judged(reader, tasks, asked=how) for make, how in companies.items()}
     for name, tasks in sources.items()
 }
-figures_traps.plot_protocols(by_batch, chance=1 / 5)
+plot_protocols(by_batch, chance=1 / 5)
 
 # %%
 assert profile == "smoke" or by_batch["fresh glyphs"]["one\nalone"][1].mean < 0.6
@@ -306,12 +308,12 @@ assert profile == "smoke" or by_batch["fresh glyphs"]["one\nalone"][1].mean < 0.
 
 # %%
 from labkit.episode import Episode
-from labkit.ladder import meta_gradient_by_task_axis
+from labkit.learners.meta_gradients import meta_gradient_by_task_axis
 from labkit.networks.mlp import MLP
 from labkit.tasks.sinusoids import Sinusoids, zero_error
 
 alpha, line = 0.05, MLP(2, (), 1, seed=seed).double().to(device)
-w = Sinusoids(5, 5).sample(1000, generator=generator(seed, device))
+w = Sinusoids(5, 5).sample(1000, generator=seeded(seed, "lines", device=device))
 x = [torch.cat([a.sin(), a.cos()], 2).double() for a in (w.support_x, w.query_x)]
 y = [w.support_y.double(), w.query_y.double()]
 both_orders = [Episode(x[i], y[i], x[1 - i], y[1 - i]) for i in (0, 1)]
@@ -368,7 +370,7 @@ def wave_learner(kind=MAML, inner_steps=5, first_order=False):
     return kind(WithHead(body, 1, seed=seed), loss=squared_error, **how).to(device)
 
 
-episode = Sinusoids(5, 10).sample(500, generator=generator(seed + 1, device))
+episode = Sinusoids(5, 10).sample(500, generator=seeded(seed, "waves", device=device))
 for count in (1, 5, 10):
     full, short = (wave_learner(MAML, count, first) for first in (False, True))
     true, first = (meta_gradient(one, episode) for one in (full, short))
@@ -483,7 +485,7 @@ for count in (5, 50):
 # features against that of the outputs, which have few.
 
 # %%
-from labkit.similarity import linear_cka
+from labkit.measures.similarity import linear_cka
 
 
 @torch.no_grad()
@@ -498,7 +500,7 @@ def moved(learner, e):
 
 pairs = ("characters", reader, unseen), ("waves", wave_maml, Sinusoids(5, 50))
 for name, learner, tasks in pairs:
-    both = moved(learner, tasks.sample(50, generator=generator(seed, device)))
+    both = moved(learner, tasks.sample(50, generator=seeded(seed, "moved", device=device)))
     print("{}: features {:.2f}, outputs {:.2f}".format(name, *both))
 
 # %% [markdown]
@@ -551,7 +553,7 @@ for name, (kind, objective, clip_norm) in cures.items():
 #| label: fig-traps-seeds
 #| caption: "Error on 500 test waves after 100 steps of training, five inner steps at a rate of 0.05, three seeds of each method. Dashed, the error of answering zero. A cross at the right edge is a seed whose error is above 8 or no number."
 #| alt: "Three marks a row. Untrained, all lie above 6. MAML, clipping and the multi-step loss lie right of the dashed line at 4.25, between 4.4 and 5.5. Meta-SGD lies a little left of it."
-figures_traps.plot_seeds(by_seed, reference=zero_error(), ceiling=8.0)
+plot_seeds(by_seed, reference=zero_error(), ceiling=8.0)
 
 # %% [markdown]
 # Untrained, five steps at this rate end at an error above 6. A hundred steps of
@@ -579,7 +581,7 @@ figures_traps.plot_seeds(by_seed, reference=zero_error(), ceiling=8.0)
 # %%
 from timeit import repeat
 
-from labkit.saved_tensors import saved_bytes
+from labkit.measures.saved_tensors import saved_bytes
 
 
 def kept(learner, episode):
@@ -588,7 +590,7 @@ def kept(learner, episode):
 
 
 # %%
-episode = FewShot(glyphs, 5, 5, 1).sample(8, generator=generator(seed, device))
+episode = FewShot(glyphs, 5, 5, 1).sample(8, generator=seeded(seed, "first steps", device=device))
 counts, memory, duration = (1, 2, 4, 8), {}, {}
 members = {"second order": (MAML, False), "first order": (MAML, True)}
 for name, (kind, first) in (members | {"ANIL": (ANIL, False)}).items():
@@ -606,8 +608,8 @@ for name, (kind, first) in (members | {"ANIL": (ANIL, False)}).items():
 #| caption: "One meta-gradient of eight 5-way 5-shot tasks, Conv4 of 16 channels: processor time (on a GPU, time), and what is kept for the backward pass, against the number of inner steps."
 #| alt: "Two panels against 1 to 8 inner steps. Left, time: second order rises fastest, first order less than half as fast, ANIL hardly. Right, memory: second order rises in proportion to the steps; first order and ANIL are flat."
 _, panels = plt.subplots(1, 2)
-figures_traps.plot_growth(panels[0], counts, duration, "time (ms)")
-figures_traps.plot_growth(panels[1], counts, memory, "kept in memory (MiB)")
+plot_growth(panels[0], counts, duration, "time (ms)")
+plot_growth(panels[1], counts, memory, "kept in memory (MiB)")
 assert memory["second order"][-1] > 3 * memory["first order"][-1]
 
 # %% [markdown]
@@ -644,7 +646,7 @@ assert memory["second order"][-1] > 3 * memory["first order"][-1]
 
 # %% tags=["remove-cell"]
 #| label: cell-traps-detect
-e = unseen.sample(10, generator=generator(seed, device))
+e = unseen.sample(10, generator=seeded(seed, "ten episodes", device=device))
 for reader.normalisation in modes:
     with torch.no_grad():
         theta = reader.adapt(e.support_x, e.support_y)
@@ -679,7 +681,7 @@ for reader.normalisation in modes:
 
 # %% tags=["remove-cell"]
 #| label: cell-traps-lies
-e = FixedLabels(groups).sample(n_tasks, generator=generator(seed, device))
+e = FixedLabels(groups).sample(n_tasks, generator=seeded(seed, "fixed labels", device=device))
 for name, learner in learners.items():
     with torch.no_grad():
         theta = learner.adapt(e.support_x, e.support_y.roll(1, dims=-1))

@@ -42,16 +42,19 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import PercentFormatter
 from torch.nn import functional as F
 
-from labkit import figures, records, streaming
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.measures import streams
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import Evaluation
-from labkit.figures_memory import plot_by_presentation, plot_memory, plot_stream
+from labkit.figures.memory import plot_by_presentation, plot_memory, plot_stream
 from labkit.learners.mann import MANN, Memory
 from labkit.learners.matching import MatchingNet
 from labkit.learners.recurrent import LSTMLearner, StreamLearner
 from labkit.networks.conv4 import Conv4
 from labkit.networks.flat import Flat
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.objective import accuracy
 from labkit.tasks.characters import FewShot
 from labkit.tasks.embedded import Embedded
@@ -59,7 +62,7 @@ from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.stream import Stream
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -84,14 +87,14 @@ def streams_of(characters, way=5, presentations=10, **options):
 
 
 n_alphabets = by_profile(profile, smoke=2, book=20, paper=100)
-glyphs = draw_alphabets(n_alphabets, 20, 11, size=28, generator=generator(2, device))
+glyphs = draw_alphabets(n_alphabets, 20, 11, size=28, generator=seeded(0, "glyphs of streams", device=device))
 _, tasks = streams_of(glyphs)
-print(tasks.sample(3, generator=generator(seed, device)).support_x.shape)
+print(tasks.sample(3, generator=seeded(seed, "one stream", device=device)).support_x.shape)
 
 # %%
 steps = by_profile(profile, smoke=2, book=1500, paper=20_000)
 options = {"tasks_per_step": 16, "learning_rate": 3e-3, "clip_norm": 10.0}
-options |= {"objective": streaming.stream_loss, "seed": seed}
+options |= {"objective": streams.stream_loss, "seed": seed}
 learner = LSTMLearner(Flat(features=64), classes=5, seed=seed).to(device)
 history = meta_train(learner, tasks, steps=steps, schedule=cosine(steps), **options)
 last = torch.tensor(history.losses[-50:]).mean().item()
@@ -113,10 +116,10 @@ assert profile == "smoke" or last < 1.3
 #| caption: "The first fourteen steps of one stream: of twenty, the one in which steps 8 to 14 go best. At each step the network reads a drawing together with the label of the drawing *before* it, and answers. Green frames are right answers; after ≠ stands what would have been right."
 #| alt: "Fourteen drawings in a row, a letter above and below each. The letter above a drawing is the true class of the drawing to its left. The first frames are mostly orange, for wrong answers; the later ones mostly green."
 n_fresh = by_profile(profile, smoke=2, book=10, paper=20)
-source = generator(seed + 100, device)
+source = seeded(seed, "drawings to see", device=device)
 fresh = draw_alphabets(n_fresh, 20, 11, size=28, generator=source)
 to_see, to_read = streams_of(fresh)
-seen, read = (t.sample(20, generator=generator(seed, device)) for t in (to_see, to_read))
+seen, read = (t.sample(20, generator=seeded(seed, "streams seen", device=device)) for t in (to_see, to_read))
 with torch.no_grad():
     logits, _ = learner.eval().stream(read.support_x, read.support_y)
 right = (logits.argmax(-1) == read.support_y.argmax(-1)).float()
@@ -218,8 +221,8 @@ print("numbers in θ′:", sum(part[0].numel() for part in (*state.memory, state
 # but an error in the experiment: somewhere a label leaks.
 
 # %%
-ceiling = streaming.ceiling_by_elimination(5)
-orders = torch.rand(5000, 5, generator=generator(seed)).argsort(1).tolist()
+ceiling = streams.ceiling_by_elimination(5)
+orders = torch.rand(5000, 5, generator=seeded(seed, "orders")).argsort(1).tolist()
 right = [min(set(order[j:])) == order[j] for order in orders for j in range(5)]
 print(f"ceiling {ceiling:.1%}, a player who eliminates {sum(right) / len(right):.1%}")
 assert abs(sum(right) / len(right) - ceiling) < 0.015
@@ -230,7 +233,7 @@ assert abs(sum(right) / len(right) - ceiling) < 0.015
 #| alt: "A curve that starts near chance, far below the ceiling of 45.7%, jumps at the second presentation, rises a little more at the third, and stays level near 60%."
 n_tasks = by_profile(profile, smoke=4, book=400, paper=2000)
 judged = {"presentations": 10, "n_tasks": n_tasks, "seed": seed}
-live = streaming.evaluate_stream(learner, to_read, **judged)
+live = streams.evaluate_stream(learner, to_read, **judged)
 _, axes = plt.subplots(figsize=(6, 3.2))
 plot_by_presentation(axes, {"LSTM, live": live}, ceiling=ceiling, chance=0.2)
 axes.legend()
@@ -253,7 +256,7 @@ assert profile == "smoke" or live[0].mean - 2 * live[0].ci95 < ceiling
 short = by_profile(profile, smoke=2, book=300, paper=300)
 early = LSTMLearner(Flat(features=64), classes=5, seed=seed).to(device)
 meta_train(early, tasks, steps=short, schedule=cosine(steps), **options)
-first, second, *_ = streaming.evaluate_stream(early, to_read, **judged)
+first, second, *_ = streams.evaluate_stream(early, to_read, **judged)
 print(f"after {short} steps: first {first.percent()}, second {second.percent()}")
 assert profile == "smoke" or first.mean > live[0].mean + 0.05
 assert profile == "smoke" or second.mean < live[1].mean - 0.05
@@ -280,7 +283,7 @@ for dealt, n in {"anew": 2 * steps // 3, "once": 2 * short // 3}.items():
     one = LSTMLearner(Flat(features=64), classes=5, seed=seed).to(device)
     meta_train(one, own, steps=n, schedule=cosine(n), **options)
     for name, where in {"the same glyphs": own, "fresh glyphs": to_read}.items():
-        scores = streaming.evaluate_stream(one, where, **judged)
+        scores = streams.evaluate_stream(one, where, **judged)
         outcomes[dealt, name] = scores
         told = f"first {scores[0].percent()}, tenth {scores[9].percent()}"
         print(f"labels dealt {dealt}, {name:15} {told}")
@@ -378,7 +381,7 @@ shipped["nearest neighbour"] = Nearest(seeing, classes=5).eval()
 n_shipped = by_profile(profile, smoke=4, book=200, paper=2000)
 judged["n_tasks"] = n_shipped
 curves = {
-    name: streaming.evaluate_stream(one, to_read, **judged)
+    name: streams.evaluate_stream(one, to_read, **judged)
     for name, one in shipped.items()
 }
 
@@ -425,7 +428,7 @@ _ = plot_memory(seen, logits, writes, reads, curves, ceiling=ceiling)
 
 # %%
 halves = {"nothing": (), "the matrix": (2, 3, 4, 5), "the controller": (0, 1)}
-e = to_read.sample(n_shipped, generator=generator(seed + 1, device))
+e = to_read.sample(n_shipped, generator=seeded(seed, "wiped streams", device=device))
 with torch.no_grad():
     state = notebook.adapt(e.support_x[:, :40], e.support_y[:, :40])
     sources = {"blank": notebook.start(n_shipped).memory}
@@ -489,7 +492,7 @@ HTML(records.html_table(list(stored.values()), caption, tasks="held-out*"))
 
 # %%
 def recorded(name, source, k):
-    return stored[name].figure(f"{source}, 5 classes, presentation {k}").mean
+    return stored[name].result(f"{source}, 5 classes, presentation {k}").mean
 
 
 for name in names:
@@ -504,7 +507,7 @@ from labkit.tasks import omniglot
 
 if real := omniglot.available("small2"):  # python -m labkit data omniglot small2
     _, where = streams_of(omniglot.load("small2", 28).select(HELD_OUT).to(device))
-    keeps_all = streaming.evaluate_stream(shipped["nearest neighbour"], where, **judged)
+    keeps_all = streams.evaluate_stream(shipped["nearest neighbour"], where, **judged)
     second, tenth = keeps_all[1].percent(), keeps_all[9].percent()
     print(f"nearest neighbour: second {second}, tenth {tenth}")
 
@@ -514,19 +517,19 @@ if real := omniglot.available("small2"):  # python -m labkit data omniglot small
 #| alt: "Five curves over the presentation. The nearest neighbour climbs from 4 to 98 per cent, published MANN from 36 to 98, our MANN from 25 to 90, our LSTM from 25 to 87, published LSTM from 24 to about 63. All start below the ceiling of 45.7 per cent."
 ks = (1, 2, 3, 4, 5, 10)
 _, axes = plt.subplots(figsize=(6.5, 3.4))
-bar = {"color": figures.INK, "label": "ceiling at the first"}
+bar = {"color": style.INK, "label": "ceiling at the first"}
 axes.plot([0.7, 1.3], [ceiling, ceiling], **bar)
 for name, colour, marker in zip(names, ("blue", "orange"), "os", strict=True):
-    kind, line = name[:4].upper(), {"color": figures.COLOURS[colour], "marker": marker}
+    kind, line = name[:4].upper(), {"color": style.COLOURS[colour], "marker": marker}
     told = "held-out alphabets, 5 classes, presentation {}"
-    at = [stored[name].figure(told.format(k)) for k in ks]
-    figures.curve(axes, ks, at, label=f"{kind}, ours on features", **line)
+    at = [stored[name].result(told.format(k)) for k in ks]
+    style.curve(axes, ks, at, label=f"{kind}, ours on features", **line)
     published = [figure.published.value for figure in at]
     axes.plot(ks, published, ":", label=f"{kind}, published", **line)
 if real:
-    line = {"color": figures.COLOURS["green"], "marker": "^"}
+    line = {"color": style.COLOURS["green"], "marker": "^"}
     at = [keeps_all[k - 1] for k in ks]
-    figures.curve(axes, ks, at, label="nearest neighbour, on features", **line)
+    style.curve(axes, ks, at, label="nearest neighbour, on features", **line)
 axes.set(xlabel="presentation of the class", ylabel="accuracy", ylim=(0, 1), xticks=ks)
 axes.yaxis.set_major_formatter(PercentFormatter(1))
 _ = axes.legend(loc="lower right", fontsize="small")
@@ -566,12 +569,12 @@ from dataclasses import replace
 def crowded(one, characters):
     """Accuracy at the second to fourth presentation of a character; 5 labels."""
     where = Stream(replace(to_read.tasks, way=characters, shot=4))
-    e = where.sample(n_shipped // 2, generator=generator(seed + 2, device))
+    e = where.sample(n_shipped // 2, generator=seeded(seed, "swapped streams", device=device))
     shared = e.support_y.unflatten(-1, (5, -1)).sum(-1)
     with torch.no_grad():
         logits, _ = one.stream(e.support_x, shared)
-    order = streaming.presentation_of(e.support_y)
-    scores = streaming.by_presentation(logits, shared, order, count=4)
+    order = streams.presentation_of(e.support_y)
+    scores = streams.by_presentation(logits, shared, order, count=4)
     return Evaluation.of(scores[:, 1:].mean(1), seed, one.normalisation)
 
 
@@ -582,10 +585,10 @@ def crowded(one, characters):
 numbers = (5, 10, 15, 20)
 held = {name: [crowded(one, n) for n in numbers] for name, one in shipped.items()}
 _, axes = plt.subplots(figsize=(6, 3.2))
-axes.axhline(0.2, ls=":", color=figures.INK, label="chance")
+axes.axhline(0.2, ls=":", color=style.INK, label="chance")
 axes.set(xlabel="characters in the stream", ylabel="accuracy", xticks=numbers)
 for (name, scores), marker in zip(held.items(), "os^", strict=True):
-    figures.curve(axes, numbers, scores, marker=marker, label=name)
+    style.curve(axes, numbers, scores, marker=marker, label=name)
     print(name, [f"{score.mean:.0%}" for score in scores])
     assert profile == "smoke" or scores[0].mean > scores[-1].mean
 axes.legend(loc="upper right", bbox_to_anchor=(1, 0.86))
@@ -636,7 +639,7 @@ few_steps = by_profile(profile, smoke=2, book=60, paper=60)
 history = meta_train(
     leaky, tasks, steps=few_steps, **options | {"objective": leaky_loss}
 )
-honest = streaming.evaluate_stream(leaky, to_read, **judged | {"n_tasks": 50})
+honest = streams.evaluate_stream(leaky, to_read, **judged | {"n_tasks": 50})
 print(f"loss with the leak {history.losses[-1]:.2f}")
 print(f"without it, tenth presentation: {honest[9].percent()}")
 assert profile == "smoke" or history.losses[-1] < 0.2 < 0.4 > honest[9].mean
@@ -663,7 +666,7 @@ assert profile == "smoke" or history.losses[-1] < 0.2 < 0.4 > honest[9].mean
 
 # %% tags=["remove-cell"]
 #| label: cell-memory-order
-e = to_read.sample(n_tasks, generator=generator(seed + 3, device))
+e = to_read.sample(n_tasks, generator=seeded(seed, "asked twice", device=device))
 x, y = e.support_x[:, :25], e.support_y[:, :25]
 with torch.no_grad():
     forwards, backwards = (
@@ -701,7 +704,7 @@ assert profile == "smoke" or differ > 0.05
 
 # %% tags=["remove-cell"]
 #| label: cell-memory-second
-draw, rights = generator(seed), []
+draw, rights = seeded(seed, "guesses"), []
 for order in torch.rand(4000, 4, generator=draw).argsort(1) // 2:
     for t in range(1, 4):
         before = order[:t].tolist()

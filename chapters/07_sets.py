@@ -41,22 +41,24 @@ from functools import partial
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures, records
-from labkit import figures_processes as pictures
-from labkit.device import choose, clock, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.figures.sets import LOOKS, influence, plot_bands, plot_calibration, plot_coverage, plot_influence
+from labkit.device import choose, clock
+from labkit.randomness import seeded
 from labkit.experiments import find
 from labkit.gaussian import coverage, log_likelihood, moments, negative_log_likelihood
 from labkit.learners.anp import ANP
 from labkit.learners.cnp import CNP
-from labkit.learners.gaussian_process import GaussianProcess
+from labkit.learners.oracles.gaussian_process import GaussianProcess
 from labkit.learners.snail import SNAIL
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.tasks.gaussian_processes import GaussianProcesses, Kernel
 from labkit.training import cosine, meta_train
 
-figures.style()
+style.use()
 device = choose(device)
-looks, blue = pictures.LOOKS, figures.COLOURS["blue"]
+looks, blue = LOOKS, style.COLOURS["blue"]
 
 # %% [markdown]
 # ## Functions as tasks
@@ -86,10 +88,10 @@ line = torch.linspace(-2, 2, 160, device=device)[None, :, None]
 _, panels = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
 for panel, lengthscale in zip(panels, (0.12, 0.3, 0.6), strict=True):
     kernel = Kernel.single("rbf", lengthscale, 0.8, device=device)
-    values = tasks.values(kernel, line, generator=generator(seed + 3, device))
+    values = tasks.values(kernel, line, generator=seeded(seed, "functions to see", device=device))
     curve = line[0, :, 0].tolist(), values[0, :, 0].tolist()
     panel.plot(*curve, color=blue, lw=1.5)
-    panel.scatter(*(side[::24] for side in curve), color=figures.INK, s=22, zorder=3)
+    panel.scatter(*(side[::24] for side in curve), color=style.INK, s=22, zorder=3)
     panel.set(title=f"lengthscale {lengthscale}", xlabel="x", ylabel="y")
 
 # %% [markdown]
@@ -173,7 +175,7 @@ import copy
 
 trio = {"CNP": live["CNP"], "ANP": live["ANP"], "SNAIL": SNAIL(seed=seed)}
 trio = {name: copy.deepcopy(one).cpu().double() for name, one in trio.items()}
-twenty = GaussianProcesses(support=(20, 20)).sample(1, generator=generator(seed))
+twenty = GaussianProcesses(support=(20, 20)).sample(1, generator=seeded(seed, "twenty points"))
 x, y = twenty.support_x.double(), twenty.support_y.double()
 query_x = twenty.query_x.double()
 
@@ -211,10 +213,10 @@ kept = {
 seen = {}
 _, panels = plt.subplots(1, 3, figsize=(8, 3.4))
 for panel, name in zip(panels, trio, strict=True):
-    of_examples = pictures.influence(partial(kept[name], trio[name]), y[:, :6])
-    of_queries = pictures.influence(partial(answer, trio[name], six), y[:, :6])
+    of_examples = influence(partial(kept[name], trio[name]), y[:, :6])
+    of_queries = influence(partial(answer, trio[name], six), y[:, :6])
     seen[name] = torch.cat([of_examples, of_queries[:2]])
-    pictures.plot_influence(panel, seen[name], blue, name)
+    plot_influence(panel, seen[name], blue, name)
 assert torch.equal(seen["CNP"][:6], torch.eye(6)) and seen["ANP"].all()
 assert torch.equal(seen["SNAIL"][:6], torch.ones(6, 6).tril())
 
@@ -261,7 +263,7 @@ assert torch.equal(seen["SNAIL"][:6], torch.ones(6, 6).tril())
 # {cite:p}`wagstaff2019limitations`. That is a warning about the CNP.
 
 # %%
-order = torch.randperm(20, generator=generator(seed))
+order = torch.randperm(20, generator=seeded(seed, "order"))
 moved = {
     name: (answer(one, x[:, order], y[:, order]) - answer(one, x, y)).abs().max().item()
     for name, one in trio.items()
@@ -305,7 +307,7 @@ def blunt(said, target):
 def examine(learners, tasks, n_tasks):
     """On the same tasks for all: scores [n_tasks, 3], and of every query the error in
     predicted deviations and the deviation."""
-    source = generator(seed + 10, device)
+    source = seeded(seed, "groups", device=device)
     found = {name: ([], []) for name in (*learners, "exact")}
     for _ in range(n_tasks):
         kernel = tasks.kernels(1, generator=source)
@@ -384,13 +386,13 @@ assert profile == "smoke" or bounded["exact"] < results["exact"][0][:, 0].mean()
 clumps = [[-1.8], [-1.6], [-1.25], [-1.0], [-0.7], [0.1], [1.2], [1.35], [1.7]]
 at = torch.cat([torch.tensor([clumps], device=device), line], dim=1)
 kernel = Kernel.single("rbf", 0.3, 0.8, device=device)
-curve = tasks.values(kernel, at, generator=generator(seed + 5, device))
+curve = tasks.values(kernel, at, generator=seeded(seed, "one function", device=device))
 support, query = (at[:, :9], curve[:, :9]), (at[:, 9:], curve[:, 9:])
 exact = GaussianProcess(kernel, tasks.noise)
 four = {name: stored[name] for name in ("CNP", "ANP", "sharp ANP")} | {"exact": exact}
 _, panels = plt.subplots(2, 2, figsize=(9, 5.2), sharex=True, sharey=True)
 for panel, (name, one) in zip(panels.flat, four.items(), strict=True):
-    inside = pictures.plot_bands(panel, one, *support, *query, looks[name]["color"])
+    inside = plot_bands(panel, one, *support, *query, looks[name]["color"])
     panel.set(title=f"{name}: {inside:.0%} of the values in the band", ylabel="y")
 
 # %% [markdown]
@@ -412,12 +414,12 @@ for panel, (name, one) in zip(panels.flat, four.items(), strict=True):
 #| alt: "Left, four curves; that of the bounded ANP lies far above the diagonal, the others near it. Right, coverage over four groups of queries; the exact answer stays near 0.95, the others fall from above it, the CNP most steeply, to 0.8."
 sureness, held = results["exact"][1][:, 1], {}
 _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-left.plot([0, 1], [0, 1], ":", color=figures.INK, lw=1)
-right.axhline(0.95, ls=":", color=figures.INK, lw=1)
+left.plot([0, 1], [0, 1], ":", color=style.INK, lw=1)
+right.axhline(0.95, ls=":", color=style.INK, lw=1)
 for name in four:
     z = results[name][1][:, 0]
-    pictures.plot_calibration(left, z, label=name, **looks[name] | {"marker": ""})
-    held[name] = pictures.plot_coverage(right, z, sureness, label=name, **looks[name])
+    plot_calibration(left, z, label=name, **looks[name] | {"marker": ""})
+    held[name] = plot_coverage(right, z, sureness, label=name, **looks[name])
 _ = right.legend()
 
 
@@ -442,7 +444,7 @@ _ = right.legend()
 def misses(learner, examples):
     """Root mean squared error at the support points themselves."""
     sized = GaussianProcesses(support=(examples, examples))
-    e = sized.sample(n_tasks, generator=generator(seed + 20, device))
+    e = sized.sample(n_tasks, generator=seeded(seed, "sizes", device=device))
     with torch.no_grad():
         state = learner.adapt(e.support_x, e.support_y)
         mean, _ = moments(learner.predict(state, e.support_x))
@@ -590,7 +592,7 @@ for world, changed in worlds.items():
 
 # %% tags=["remove-cell"]
 #| label: cell-sets-moments
-z = torch.randn(200_000, generator=generator(seed))
+z = torch.randn(200_000, generator=seeded(seed, "noise"))
 sample = torch.where(torch.arange(200_000) % 4 == 0, 2 + 0.1 * z, 0.5 * z)
 mean, scale = sample.mean(), sample.std()
 rivals = [(mean, scale), (mean + 0.1, scale), (mean, 1.1 * scale), (mean, 0.9 * scale)]
@@ -625,7 +627,7 @@ print("others:", ", ".join(f"{score:.3f}" for score in scores[1:]))
 
 # %% tags=["remove-cell"]
 #| label: cell-sets-twice
-e = GaussianProcesses(support=(10, 10)).sample(50, generator=generator(seed, device))
+e = GaussianProcesses(support=(10, 10)).sample(50, generator=seeded(seed, "calibration", device=device))
 twice = [torch.cat([side, side], dim=1) for side in (e.support_x, e.support_y)]
 changes = {}
 for name, one in (stored | {"exact, kernel unknown": ignorant}).items():
@@ -661,7 +663,7 @@ assert changes["exact, kernel unknown"] < 1
 
 # %% tags=["remove-cell"]
 #| label: cell-sets-orders
-snail, source = stored["sharp SNAIL"], generator(seed, device)
+snail, source = stored["sharp SNAIL"], seeded(seed, "order of SNAIL", device=device)
 e = GaussianProcesses(support=(20, 20)).sample(n_tasks // 2, generator=source)
 sums, gained = 0.0, {}
 for m in range(1, 9):
@@ -699,7 +701,7 @@ assert profile == "smoke" or gained[8] > gained[1]
 
 # %% tags=["remove-cell"]
 #| label: cell-sets-shift
-source = generator(seed, device)
+source = seeded(seed, "copies", device=device)
 kernel = tasks.kernels(n_tasks // 2, generator=source)
 e = tasks.observe(kernel, generator=source)
 oracle, shifted = GaussianProcess(kernel, 0.02), {"ANP": [], "exact": []}

@@ -41,16 +41,18 @@ from dataclasses import replace
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures, records
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
 from labkit.experiments import find
-from labkit.figures_prompts import plot_diversity, plot_errors, plot_matrix
-from labkit.notebooks import by_profile
+from labkit.figures.transformer import plot_diversity, plot_errors, plot_matrix
+from labkit.experiments.profiles import by_profile
 from labkit.objective import squared_error
 from labkit.tasks import linear_regression as lr
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -68,7 +70,7 @@ transformer = records.load_weights(experiment.learner(), "linear-regression-long
 transformer = transformer.to(device).eval()
 weights = sum(p.numel() for p in transformer.parameters())
 tasks = experiment.new(shot=10, query=1)
-episode = tasks.sample(1, generator=generator(seed, device))
+episode = tasks.sample(1, generator=seeded(seed, "one task", device=device))
 print(f"{weights:,} weights; support {tuple(episode.support_x.shape)}")
 
 # %% [markdown]
@@ -90,8 +92,8 @@ print(f"predicted {prediction.item():.2f}, target {episode.query_y.item():.2f}")
 # examples in the prompt, beside four methods that a statistician might try.
 
 # %%
-from labkit.learners.linear_oracles import LeastSquares, NearestNeighbours
-from labkit.learners.linear_oracles import OneGradientStep, Ridge
+from labkit.learners.oracles.linear import LeastSquares, NearestNeighbours
+from labkit.learners.oracles.linear import OneGradientStep, Ridge
 
 n_tasks, query = by_profile(profile, smoke=(20, 4), book=(2000, 16), paper=(20_000, 32))
 
@@ -224,9 +226,9 @@ noise_free = replace(tasks, noise=0.0)
 measured = errors(LeastSquares(), noise_free, range(d + 1))
 _, axes = plt.subplots(figsize=(6, 3))
 relative = [replace(e, mean=e.mean / d, ci95=e.ci95 / d) for e in measured]
-figures.curve(axes, range(d + 1), relative, marker="o", ls="", label="measured")
+style.curve(axes, range(d + 1), relative, marker="o", ls="", label="measured")
 line = [lr.least_squares_error(k, d) / d for k in range(d + 1)]
-axes.plot(range(d + 1), line, color=figures.INK, zorder=0, label="1 − k/d")
+axes.plot(range(d + 1), line, color=style.INK, zorder=0, label="1 − k/d")
 axes.set(xlabel="examples in the prompt, k", ylabel="relative squared error")
 axes.legend()
 for e, expected in zip(relative, line, strict=True):
@@ -331,7 +333,7 @@ ten = lr.LinearRegression(lr.Gaussian(10), shot=10, query=query, inputs="uniform
 rate = lr.best_rate(10, 10, "uniform")
 layer = LinearAttention(10).double()
 layer.load_state_dict(gradient_descent_weights(10, rate=rate, examples=10))
-batch = ten.sample(1000, generator=generator(seed))
+batch = ten.sample(1000, generator=seeded(seed, "linear steps"))
 x, y, asked = (t.double() for t in (batch.support_x, batch.support_y, batch.query_x))
 w = torch.zeros(1000, 10, 1, dtype=torch.float64, requires_grad=True)
 loss = (x @ w - y).square().sum(1) / 20
@@ -421,7 +423,7 @@ assert profile == "smoke" or abs(diagonal.mean() - rate / 10) < 0.01
 
 # %%
 from labkit.experiments.linear_regression import DRAWS, POOL_SIZES, of_pool
-from labkit.learners.linear_oracles import DiscreteBayes
+from labkit.learners.oracles.linear import DiscreteBayes
 
 
 def by_size(kind, learner_of):
@@ -434,7 +436,7 @@ def by_size(kind, learner_of):
 
 def recorded(one, kind):
     name = of_pool(one.pool, one.draw)
-    return records.read(name).figure(f"{kind} tasks, 6 examples").mean
+    return records.read(name).result(f"{kind} tasks, 6 examples").mean
 
 
 def measured_by(make):
@@ -556,7 +558,7 @@ for name, changed in changes.items():
 
 # %%
 longer = experiment.new(shot=13)
-episode = longer.sample(1, generator=generator(seed, device))
+episode = longer.sample(1, generator=seeded(seed, "longer prompts", device=device))
 try:
     adapted = transformer.adapt(episode.support_x, episode.support_y)
     transformer.predict(adapted, episode.query_x)
@@ -621,7 +623,7 @@ for k in (8, 10, 12):
 
 # %% tags=["remove-cell"]
 #| label: cell-transformer-weights
-several = experiment.new(shot=10).sample(500, generator=generator(seed, device))
+several = experiment.new(shot=10).sample(500, generator=seeded(seed, "several queries", device=device))
 support = several.support_x, several.support_y
 ask = torch.cat([torch.eye(d), torch.zeros(1, d)]).expand(500, -1, -1).to(device)
 with torch.no_grad():
@@ -656,7 +658,7 @@ assert profile == "smoke" or unlike.quantile(0.9) < 0.2
 
 # %% tags=["remove-cell"]
 #| label: cell-transformer-order
-source = generator(seed, device)
+source = seeded(seed, "shuffled prompts", device=device)
 predictions = []
 for _ in range(20):
     order = torch.randperm(10, generator=source, device=device)

@@ -43,15 +43,17 @@ from dataclasses import replace
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures, records
-from labkit import figures_emergence as pictures
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.figures.emergence import plot_draws, plot_emergence, plot_grid, plot_reading, plot_sequences
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
 from labkit.experiments import find
-from labkit.notebooks import by_profile
+from labkit.experiments.profiles import by_profile
 from labkit.tasks.bursty import Bursty
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -85,7 +87,7 @@ tasks = Bursty(classes=2048, labels=32, burstiness=0.9, zipf=1.0)
 TESTS = ("in weights", "new classes", "swapped labels")
 kinds = {"training": tasks} | {test: replace(tasks, test=test) for test in TESTS}
 drawn = {
-    name: of.sample(1, generator=generator(seed + 3, device))
+    name: of.sample(1, generator=seeded(seed, "sequences to see", device=device))
     for name, of in kinds.items()
 }
 print("support", tuple(drawn["training"].support_x.shape), end=", ")
@@ -95,7 +97,7 @@ print("query", tuple(drawn["training"].query_x.shape))
 #| label: fig-emergence-sequences
 #| caption: "One sequence of each kind. An item, 32 numbers, is shown as a small picture; below it stands its label. On the right the query with the label wanted; items of its class are framed."
 #| alt: "Four rows of eight small pictures with numbers, and a ninth at the right. Row one: two pictures look like the query, and have the number wanted. Row two: none looks like it. Row three: other pictures, two like the query. Row four: the pictures of row one with the numbers exchanged."
-pictures.plot_sequences(drawn)
+plot_sequences(drawn)
 plt.show()
 
 # %% [markdown]
@@ -151,26 +153,26 @@ plt.show()
 # an *induction head* {cite:p}`elhage2021mathematical,olsson2022induction`. We can write
 # it down.
 #
-# ```{literalinclude} ../labkit/induction.py
+# ```{literalinclude} ../labkit/measures/induction.py
 # :start-at: places = 2 * shot + 1
 # :label: lst-emergence-weights
 # :caption: An induction head in ten matrices. A token has room for its item, its label, the item before it, and its place.
-# :filename: labkit/induction.py
+# :filename: labkit/measures/induction.py
 # ```
 #
 # Does it work? On classes that it cannot know, there is nothing it could have learned by
 # heart; it has not even been trained.
 
 # %%
-from labkit.induction import induction_score, induction_weights
-from labkit.induction import matches, previous_token_score
+from labkit.measures.induction import induction_score, induction_weights
+from labkit.measures.induction import matches, previous_token_score
 from labkit.learners.attention_only import AttentionOnly
 from labkit.objective import accuracy
 
 weights = induction_weights(inputs=32, labels=32, shot=8)
 by_hand = AttentionOnly(32, 32, shot=8, width=weights["embed_x"].shape[1]).to(device)
 by_hand.load_state_dict(weights)
-e = kinds["new classes"].sample(2000, generator=generator(seed + 1, device))
+e = kinds["new classes"].sample(2000, generator=seeded(seed, "new sequences", device=device))
 with torch.no_grad():
     logits, maps = by_hand.attention(e.support_x, e.support_y, e.query_x)
 wrong = int((accuracy(logits, e.query_y) == 0).sum())
@@ -246,7 +248,7 @@ steps, every, n_tasks = by_profile(
     profile, smoke=(4, 2, 20), book=(1800, 30, 1000), paper=(20_000, 100, 5000)
 )
 learner = AttentionOnly(32, 32, shot=8, seed=seed).to(device)
-watch = Watch.of(tasks, every, n_tasks=n_tasks, generator=generator(seed + 1, device))
+watch = Watch.of(tasks, every, n_tasks=n_tasks, generator=seeded(seed, "watched sequences", device=device))
 options = {"tasks_per_step": 128, "learning_rate": 2e-3, "seed": seed}
 meta_train(learner, tasks, steps=steps, objective=watch, **options)
 watch.look(learner)
@@ -259,8 +261,8 @@ assert profile == "smoke" or (last["new classes"] > 0.85 and last["in weights"] 
 #| caption: "One training, watched. Accuracy on the three tests, and the two scores of an induction head, against training steps. The dotted line is 1/4: guessing one of the four labels in the context."
 #| alt: "Curves from 0 to 1. In-weights accuracy rises at once to 0.35 and then slowly to 0.55. Accuracy on new classes rises at once to a quarter and stays there for hundreds of steps; then, within about 500 steps, it rises to 0.9. The induction score, zero before, follows it closely, and the previous-token score rises with them."
 _, axes = plt.subplots(figsize=(7.2, 4.2))
-pictures.plot_emergence(axes, watch.steps, watch.curves)
-axes.axhline(1 / tasks.in_context, ls=":", lw=1, color=figures.INK)
+plot_emergence(axes, watch.steps, watch.curves)
+axes.axhline(1 / tasks.in_context, ls=":", lw=1, color=style.INK)
 axes.legend(loc="upper left", fontsize="small")
 plt.show()
 
@@ -312,7 +314,7 @@ sequence = watch.tests["new classes"][:1]
 plateau = len(watch.maps) // 4
 moments = {"at the start": 0, f"step {watch.steps[plateau]}": plateau}
 moments |= {"at the end": -1}
-pictures.plot_reading({name: watch.maps[i] for name, i in moments.items()}, sequence)
+plot_reading({name: watch.maps[i] for name, i in moments.items()}, sequence)
 plt.show()
 
 # %% [markdown]
@@ -385,7 +387,7 @@ from labkit.experiments.emergence import of_sweep
 def recorded(test, *place):
     """The accuracies of both trainings there."""
     names = [of_sweep(*place[:2], draw, *place[2:]) for draw in DRAWS]
-    return [records.read(name).figure(test).mean for name in names]
+    return [records.read(name).result(test).mean for name in names]
 
 
 panels = {
@@ -397,7 +399,7 @@ panels = {
 }
 columns, rows = (f"{k:,}" for k in CLASS_COUNTS), (f"{b:g}" for b in BURSTINESS)
 labels = {"row_name": "burstiness", "column_name": "classes, M"}
-pictures.plot_grid(panels, list(rows), list(columns), **labels)
+plot_grid(panels, list(rows), list(columns), **labels)
 plt.show()
 
 # %% [markdown]
@@ -421,7 +423,7 @@ _, axes = plt.subplots(figsize=(6.4, 3.4))
 by_exponent = {
     name: [recorded(name, 1024, 0.9, zipf) for zipf in exponents] for name in TESTS
 }
-pictures.plot_draws(axes, exponents, by_exponent)
+plot_draws(axes, exponents, by_exponent)
 axes.set(xlabel="Zipf exponent ζ", ylabel="accuracy")
 axes.legend(fontsize="small")
 plt.show()
@@ -456,7 +458,7 @@ from labkit.experiments.emergence import LONG_BURSTINESS, PARTS, of_long
 
 def of_part(test, burstiness, part):
     names = [of_long(burstiness, draw, part) for draw in DRAWS]
-    return [records.read(name).figure(test).mean for name in names]
+    return [records.read(name).result(test).mean for name in names]
 
 
 parts = range(1, len(PARTS) + 1)
@@ -464,7 +466,7 @@ ends = [sum(PARTS[:part]) for part in parts]
 _, columns = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
 for axes, b in zip(columns, LONG_BURSTINESS, strict=True):
     long = {test: [of_part(test, b, part) for part in parts] for test in TESTS[:2]}
-    pictures.plot_draws(axes, ends, long)
+    plot_draws(axes, ends, long)
     axes.set(xscale="log", title=f"burstiness {b:g}")
     axes.set_xlabel("training steps, in thousands")
     axes.set_xticks(ends, [f"{end // 1000}" for end in ends])
@@ -623,7 +625,7 @@ assert profile == "smoke" or abs(found.mean - 1 / 8) < 0.04
 #| label: cell-emergence-conflict
 from labkit.tasks.bursty import means
 
-e = kinds["swapped labels"].sample(5 * n_tasks, generator=generator(seed + 4, device))
+e = kinds["swapped labels"].sample(5 * n_tasks, generator=seeded(seed, "swapped labels", device=device))
 with torch.no_grad():
     answer = learner.predict(learner.adapt(e.support_x, e.support_y), e.query_x)
 answer = answer[:, 0].argmax(-1)

@@ -45,23 +45,25 @@ from math import comb
 import torch
 from matplotlib import pyplot as plt
 
-from labkit import figures, records
-from labkit.by_shots import evaluate_by_shots, exact_match
-from labkit.device import choose, generator
+from labkit.figures import style
+from labkit.experiments import records
+from labkit.measures.by_shots import evaluate_by_shots, exact_match
+from labkit.device import choose
+from labkit.randomness import seeded
 from labkit.evaluation import evaluate
 from labkit.experiments import find
 from labkit.experiments.languages import TRAINED_ORDERS
-from labkit.figures_languages import plot_by_shots, plot_changes, plot_prices
-from labkit.figures_languages import plot_prompt, plot_rows
-from labkit.learners.language_oracle import LanguageOracle
-from labkit.notebooks import by_profile
+from labkit.figures.prompts import plot_by_shots, plot_changes, plot_prices
+from labkit.figures.prompts import plot_prompt, plot_rows
+from labkit.learners.oracles.languages import LanguageOracle
+from labkit.experiments.profiles import by_profile
 from labkit.tasks.changed import Changed
 from labkit.tasks.languages import changes
 from labkit.tasks.languages.grammar import FEW_WORDS, Topic
 from labkit.tasks.languages.invented import HELD_OUT_ORDERS, Languages, draw_languages
 from labkit.tasks.languages.rules import HELD_OUT, Rules, named
 
-figures.style()
+style.use()
 device = choose(device)
 
 # %% [markdown]
@@ -78,7 +80,7 @@ device = choose(device)
 experiment = find("languages")
 model = records.load_weights(experiment.learner(), "languages").to(device).eval()
 shots = experiment.shot
-source = generator(seed, device)
+source = seeded(seed, "prompts to see", device=device)
 language = draw_languages(1, TRAINED_ORDERS, generator=source)
 episode = language.episode(shots, 1, FEW_WORDS, generator=source)
 for x, y in changes.lines(episode.support_x[0], episode.support_y[0])[:5]:
@@ -190,7 +192,7 @@ of_reader = {k: known(k) for k in counts}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 plot_prompt(left, language, changes.shorter(episode, 8))
 every = range(shots + 1)
-right.plot(every, [covered(k) for k in every], color=figures.INK, label="c(k)")
+right.plot(every, [covered(k) for k in every], color=style.INK, label="c(k)")
 measured = {"transformer": (every, of_model)}
 measured["what is known"] = (counts, [*of_reader.values()])
 plot_by_shots(right, measured)
@@ -230,7 +232,7 @@ kinds = {
     "in new word orders": Languages(shots, orders=HELD_OUT_ORDERS),
 }
 kinds |= {name: Rules(shots, name=name) for name in HELD_OUT}
-source = generator(seed)
+source = seeded(seed, "rows")
 grammars = {
     "new languages": draw_languages(1, TRAINED_ORDERS, generator=source),
     "in new word orders": draw_languages(1, HELD_OUT_ORDERS, generator=source),
@@ -331,8 +333,8 @@ plt.show()
 
 # %%
 n = by_profile(profile, smoke=4, book=100, paper=1000)
-prompts = eight_shots.sample(n, generator=generator(seed, device))
-own, right = generator(seed + 1, device), []
+prompts = eight_shots.sample(n, generator=seeded(seed, "eight shots", device=device))
+own, right = seeded(seed, "own examples", device=device), []
 for _ in range(by_profile(profile, smoke=2, book=10, paper=50)):
     e = changes.reordered(prompts, generator=own)
     with torch.no_grad():
@@ -357,17 +359,17 @@ assert all_ <= right.mean() <= some
 # where $\theta'$ is written differs. (Its two settings are the best of six pairs on
 # languages of another seed.)
 #
-# ```{literalinclude} ../labkit/learners/tuned_tokens.py
+# ```{literalinclude} ../labkit/learners/baselines/tuned_tokens.py
 # :start-at: with torch.enable_grad
 # :end-before: return {
 # :label: lst-prompts-tuned
 # :caption: Adapt by gradient. The first axis of every weight counts tasks.
-# :filename: labkit/learners/tuned_tokens.py
+# :filename: labkit/learners/baselines/tuned_tokens.py
 # ```
 
 # %%
-from labkit.learners.tuned_tokens import TunedTokens
-from labkit.price import price
+from labkit.learners.baselines.tuned_tokens import TunedTokens
+from labkit.measures.price import price
 
 n_tuned = by_profile(profile, smoke=2, book=20, paper=1000)
 steps = by_profile(profile, smoke=2, book=30, paper=30)
@@ -388,7 +390,7 @@ for name, (prompt, gradient) in pairs.items():
     print(f"{name}: by prompt {prompt.percent()}, by gradient {gradient.percent()}")
 
 # %%
-one = new_languages.sample(1, generator=generator(seed, device))
+one = new_languages.sample(1, generator=seeded(seed, "one prompt", device=device))
 for name, learner in (("prompt", model), ("gradient", tuned)):
     asked = price(learner, one)
     work = f"{asked.operations / 1e6:,.0f} million operations"
@@ -435,7 +437,7 @@ from labkit.language_models.local import LocalModel
 
 def in_words(tasks, n):
     """Tasks as strings."""
-    e = tasks.sample(n, generator=generator(seed))
+    e = tasks.sample(n, generator=seeded(seed, "changed prompts"))
     sides = zip(e.support_x, e.support_y, e.query_x, e.query_y, strict=True)
     return [
         TextTask(tuple(changes.lines(a, b)), tuple(changes.lines(c, d)))
@@ -519,8 +521,8 @@ compared = [
 
 def priced(name, tasks):
     """The bytes that a method leaves behind on such tasks, and its recorded score."""
-    one, score = find(name), records.read(name).figure(tasks)
-    episode = one.evaluations()[tasks]().sample(1, generator=generator(seed))
+    one, score = find(name), records.read(name).result(tasks)
+    episode = one.evaluations()[tasks]().sample(1, generator=seeded(seed, "priced prompt"))
     return price(one.learner().eval(), episode).bytes, score.mean, score.ci95
 
 
@@ -574,7 +576,7 @@ plt.show()
 # %% tags=["remove-cell"]
 #| label: cell-prompts-guess
 n = by_profile(profile, smoke=20, book=200, paper=2000)
-e = replace(new_languages, shot=3, query=4).sample(n, generator=generator(seed, device))
+e = replace(new_languages, shot=3, query=4).sample(n, generator=seeded(seed, "four queries", device=device))
 subject, number, verb, object_ = e.support_x.unbind(-1)
 nouns = torch.cat([subject, object_], dim=1)
 seen = [
@@ -617,7 +619,7 @@ for name, reader in {"network": model, "reader": LanguageOracle()}.items():
 # %% tags=["remove-cell"]
 #| label: cell-prompts-choice
 drawn = by_profile(profile, smoke=200, book=3000, paper=30_000)
-e = replace(new_languages, shot=3).sample(drawn, generator=generator(seed, device))
+e = replace(new_languages, shot=3).sample(drawn, generator=seeded(seed, "chosen examples", device=device))
 items = e.support_x.flatten(1).sort(1).values
 whole = (items[:, 1:] != items[:, :-1]).sum(1) == 8  # nine different ones
 print(f"{whole.float().mean():.1%} of the prompts of three hold everything")

@@ -7,3 +7,41 @@
 `labkit.training.meta_train` the minimisation and `labkit.evaluation.evaluate` the
 honest estimate of what was reached.
 """
+
+from labkit.episode import Episode, TaskDistribution
+from labkit.evaluation import Evaluation, evaluate
+from labkit.learner import Learner
+from labkit.learners.anil import ANIL
+from labkit.learners.in_context import InContext
+from labkit.learners.maml import MAML
+from labkit.learners.mann import MANN
+from labkit.learners.matching import MatchingNet
+from labkit.learners.protonet import ProtoNet
+from labkit.networks.conv4 import Conv4
+from labkit.networks.mlp import MLP
+from labkit.networks.network import Network
+from labkit.objective import accuracy, cross_entropy, squared_error
+from labkit.randomness import seeded
+from labkit.training import meta_train
+
+__all__ = [
+    "ANIL",
+    "MAML",
+    "MANN",
+    "MLP",
+    "Conv4",
+    "Episode",
+    "Evaluation",
+    "InContext",
+    "Learner",
+    "MatchingNet",
+    "Network",
+    "ProtoNet",
+    "TaskDistribution",
+    "accuracy",
+    "cross_entropy",
+    "evaluate",
+    "meta_train",
+    "seeded",
+    "squared_error",
+]

@@ -3,6 +3,7 @@
 python -m labkit list                      the experiments there are
 python -m labkit train NAME...             run them; 'omniglot-*' names a family
 python -m labkit table NAME...             their recorded figures as Markdown
+python -m labkit evaluate NAME...          measure them again from their checkpoints
 python -m labkit data omniglot PART...     download parts of Omniglot, checked
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 
-from labkit import device, records
-from labkit.data import DamagedData, MissingData
-from labkit.experiments import EXPERIMENTS, find
-from labkit.experiments.experiment import run
+from labkit import device
+from labkit.experiments import EXPERIMENTS, find, records
+from labkit.experiments.experiment import judge, run
 from labkit.tasks import omniglot
+from labkit.tasks.downloads import DamagedData, MissingData
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,6 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--tasks", default="*", help="only tasks of names like this")
     table.set_defaults(command=_table)
 
+    again = commands.add_parser(
+        "evaluate", help="measure recorded figures again from the checkpoints"
+    )
+    again.add_argument("names", nargs="+", metavar="NAME")
+    again.add_argument("--seed", type=int, help="of the tasks; that of the record")
+    again.add_argument("--tasks", type=int, help="how many; as many as recorded")
+    again.add_argument(
+        "--keep", action="store_true", help="write the new figures into the record"
+    )
+    again.set_defaults(command=_evaluate)
+
     data = commands.add_parser("data", help="download public data")
     data.add_argument("dataset", choices=["omniglot"])
     data.add_argument(
@@ -82,8 +95,9 @@ def _matching(patterns: list[str]) -> list[str]:
 
 
 def _list(options: argparse.Namespace) -> None:
+    known = set(records.recorded())
     for name, experiment in EXPERIMENTS.items():
-        done = (records.RESULTS / f"{name}.json").exists()
+        done = name in known
         print(f"{name:32} {'recorded' if done else ''}")
         print(f"    {experiment.configuration()}")
 
@@ -103,6 +117,23 @@ def _train(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> None:
     chosen = [records.read(name) for name in _matching(options.names)]
     print(records.table(chosen, options.tasks))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    for name in _matching(options.names):
+        record, experiment = records.read(name), find(name)
+        learner = records.load_weights(experiment.learner(), name)
+        evaluations = {name: make() for name, make in experiment.evaluations().items()}
+        seed = record.seed if options.seed is None else options.seed
+        results = judge(
+            experiment, learner, evaluations, n_tasks=options.tasks, seed=seed
+        )
+        print(f"{name}: recorded, and now on tasks of seed {seed}")
+        for result in results:
+            before = record.result(result.tasks).measured()
+            print(f"    {before:18} {result.measured():18} {result.tasks}")
+        if options.keep:
+            print(f"wrote {replace(record, results=results).write()}")
 
 
 def _data(options: argparse.Namespace) -> None:

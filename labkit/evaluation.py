@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
-from labkit.learners.learner import Learner, Normalisation
+from labkit.learner import Learner, Normalisation
 from labkit.objective import Score, accuracy, task_losses
 from labkit.progress import Progress
 from labkit.randomness import TEST, seeded

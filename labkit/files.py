@@ -1,4 +1,4 @@
-"""Files that hold either what they held before or all of what is new.
+"""Files: where they lie, and how they are written so that none is ever half new.
 
 A file written in place is empty first: a process that is killed then, or a disk that is
 full, leaves half a notebook, or a checkpoint nobody can load.
@@ -19,6 +19,13 @@ _OF_THE_DISK = {
     getattr(errno, name, None)
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM")
 }
+
+
+CLONE = Path(__file__).resolve().parents[1]
+"""The clone of the project that this code is part of, if it is part of one."""
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""The records and checkpoints that an installed package came with."""
 
 
 class NotWrittenError(OSError):
@@ -65,3 +72,32 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """
     with replacing(path) as file:
         file.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def home() -> Path:
+    """The folder of all that labkit makes and fetches: records, checkpoints, data.
+
+    The folder that the environment variable LABKIT_HOME names; else `data` of the clone
+    that this code is part of; else `labkit` in the user's folder of data.
+    """
+    if named := os.environ.get("LABKIT_HOME"):
+        return Path(named).expanduser().absolute()
+    if (CLONE / "pyproject.toml").is_file():
+        return CLONE / "data"
+    if os.name == "nt":
+        of_user = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    else:
+        of_user = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(of_user).expanduser() / "labkit"
+
+
+def find(folder: str, name: str) -> Path | None:
+    """A file of that folder: one's own in `home()`, else the one the package came with.
+
+    None if it is in neither.
+    """
+    for place in (home(), SHIPPED):
+        path = place / folder / name
+        if path.is_file():
+            return path
+    return None

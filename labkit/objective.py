@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit.episode import Episode
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """(prediction [T, Q, C], target [T, Q, C]) -> one number for each task [T]."""

@@ -33,10 +33,10 @@ def spawn(seed: int, name: str) -> int:
     among a thousand streams two are the same with a probability of 1 in 10,000.)
 
     Raises:
-        ValueError: a seed below 0, or no whole number.
+        ValueError: a seed below 0.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed={seed!r} must be a whole number, 0 or larger.")
+    if seed < 0:
+        raise ValueError(f"seed={seed} must be 0 or larger.")
     sequence = np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -47,6 +47,6 @@ def seeded(
     """A fresh source of randomness on `device`, at the beginning of the named stream.
 
     Raises:
-        ValueError: a seed below 0, or no whole number.
+        ValueError: a seed below 0.
     """
     return torch.Generator(device=device).manual_seed(spawn(seed, stream))

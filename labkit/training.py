@@ -17,7 +17,7 @@ from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import device_of, draw, task_scores
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.objective import Score, cross_entropy, meta_loss
 from labkit.progress import Progress
 from labkit.randomness import TRAINING, VALIDATION, seeded, spawn

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labkit.device import generator
-from labkit.induction import (
+from labkit.learners.attention_only import AttentionOnly
+from labkit.measures.induction import (
     induction_score,
     induction_weights,
     matches,
     previous_token_score,
 )
-from labkit.learners.attention_only import AttentionOnly
 from labkit.objective import accuracy, cross_entropy, meta_loss
+from labkit.randomness import seeded
 from labkit.tasks.bursty import Bursty
 from labkit.training import meta_train
 
@@ -26,7 +26,7 @@ def learner(seed=0):
 
 
 def episode(tasks=TASKS, n=T):
-    drawn = tasks.sample(n, generator=generator(0))
+    drawn = tasks.sample(n, generator=seeded(0))
     return type(drawn)(*(tensor.double() for tensor in vars(drawn).values()))
 
 
@@ -117,7 +117,7 @@ def test_a_little_training_learns_a_few_classes_by_heart():
     tasks = Bursty(classes=16, labels=16, dimension=16, shot=2, burstiness=0.5)
     one = AttentionOnly(16, 16, shot=2, width=32)
     meta_train(one, tasks, steps=150, tasks_per_step=64, learning_rate=1e-2)
-    fresh = replace(tasks, test="in weights").sample(500, generator=generator(5))
+    fresh = replace(tasks, test="in weights").sample(500, generator=seeded(5))
     with torch.no_grad():
         assert meta_loss(one, fresh, accuracy) > 0.9
         assert meta_loss(one, fresh, cross_entropy) < 1

@@ -4,29 +4,29 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import evaluate
-from labkit.learners.fine_tuning import FineTuning
-from labkit.learners.nearest_centroid import NearestCentroid
-from labkit.learners.nearest_neighbour import NearestNeighbour
+from labkit.experiments.classifier import train_classifier
+from labkit.learners.baselines.fine_tuning import FineTuning
+from labkit.learners.baselines.nearest_centroid import NearestCentroid
+from labkit.learners.baselines.nearest_neighbour import NearestNeighbour
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import accuracy, cross_entropy, squared_error
-from labkit.supervised import train_classifier
+from labkit.randomness import seeded
 from labkit.tasks.characters import CharacterSet, FewShot
 
 T, S, Q = 2, 6, 4
 
 
 def draw(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def blobs(n_classes=12, size=16):
     """A class is a place and its drawings are noisy squares there."""
-    images = torch.randint(0, 60, (n_classes, 20, size, size), generator=generator(0))
+    images = torch.randint(0, 60, (n_classes, 20, size, size), generator=seeded(0))
     for k in range(n_classes):
         row, column = 4 * (k // 4), 4 * (k % 4)
         images[k, :, row : row + 4, column : column + 4] += 190
@@ -90,7 +90,7 @@ def test_fine_tuning_is_gradient_descent_on_each_task_alone(from_scratch):
     x, y = draw(T, S, 2), draw(T, S, 1, seed=1)
     with torch.no_grad():
         adapted = learner.adapt(x, y)
-    drawn = network.initial_parameters(T, generator=generator(0))
+    drawn = network.initial_parameters(T, generator=seeded(0))
     for t in range(T):
         alone = MLP(2, (5,), 1).double()
         for name, parameter in alone.named_parameters():

@@ -5,14 +5,14 @@ import torch
 from torch.autograd import gradgradcheck
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.networks.bilinear import as_columns, convolve, patches, pool
+from labkit.randomness import seeded
 
 B, H, W = 2, 5, 6
 
 
 def draw(*shape, seed=0):
-    values = torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    values = torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
     return values.requires_grad_()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labkit.device import generator
+from labkit.randomness import seeded
 from labkit.tasks.bursty import Bursty, means
 
 T = 4000
@@ -13,7 +13,7 @@ SMALL = Bursty(classes=64, labels=16, dimension=24, shot=8, copies=2, noise=0.1)
 
 
 def draw(tasks, n=T, seed=0):
-    return tasks.sample(n, generator=generator(seed))
+    return tasks.sample(n, generator=seeded(seed))
 
 
 def nearest_class(tasks, x):
@@ -83,7 +83,7 @@ def test_single_classes_are_drawn_by_zipfs_law(zipf):
     """Of one class a sequence nothing is excluded: the frequencies are exact."""
     tasks = Bursty(classes=8, labels=4, shot=2, zipf=zipf)
     n = 100_000
-    drawn = tasks.draw_classes(n, 1, generator=generator(0)).flatten()
+    drawn = tasks.draw_classes(n, 1, generator=seeded(0)).flatten()
     expected = torch.arange(1, 9).double() ** -zipf
     expected /= expected.sum()
     found = drawn.bincount(minlength=8) / n
@@ -94,7 +94,7 @@ def test_several_classes_are_those_of_drawing_again_until_the_label_is_new():
     """Against the naive loop: first by Zipf's law, then among the other labels."""
     tasks = Bursty(classes=6, labels=3, shot=2, zipf=1.0)
     n, weights = 60_000, 1 / torch.arange(1.0, 7)
-    pairs = tasks.draw_classes(n, 2, generator=generator(0)).sort(1).values
+    pairs = tasks.draw_classes(n, 2, generator=seeded(0)).sort(1).values
     found = (pairs[:, 0] * 6 + pairs[:, 1]).bincount(minlength=36).view(6, 6) / n
     expected = torch.zeros(6, 6)
     for first in range(6):

@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.device import generator
+from labkit.randomness import seeded
 from labkit.tasks.changed import Changed
 from labkit.tasks.languages.changes import mislabelled
 from labkit.tasks.languages.invented import Languages
@@ -12,7 +12,7 @@ TASKS = Languages(6, 2)
 
 def test_a_change_draws_nothing_from_the_tasks():
     changed = Changed(TASKS, lambda e, g: mislabelled(e, 1.0, generator=g))
-    plain, other = generator(3), generator(3)
+    plain, other = seeded(3), seeded(3)
     for _ in range(3):
         before, after = (
             tasks.sample(5, generator=source)
@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_change_and_each_batch_another():
     draws = []
     noted = Changed(TASKS, lambda e, g: draws.append(torch.rand(1, generator=g)) or e)
     for _ in range(2):
-        source = generator(0)
+        source = seeded(0)
         for _ in range(2):
             noted.sample(2, generator=source)
     assert draws[:2] == draws[2:]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.device import generator
+from labkit.randomness import seeded
 from labkit.tasks.characters import CharacterSet, FewShot, area_resize, concatenate
 
 
@@ -55,7 +55,7 @@ def test_a_task_is_n_classes_and_different_drawings_of_each(protocol, n_tasks, s
     sizes, drawings, way, shot, query, within = protocol
     characters = tagged(sizes, drawings)
     tasks = FewShot(characters, way, shot, query, within_alphabet=within)
-    episode = tasks.sample(n_tasks, generator=generator(seed))
+    episode = tasks.sample(n_tasks, generator=seeded(seed))
     assert episode.support_x.shape == (n_tasks, way * shot, 1, 3, 3)
     assert episode.query_x.shape == (n_tasks, way * query, 1, 3, 3)
     assert episode.support_y.shape == (n_tasks, way * shot, way)
@@ -87,7 +87,7 @@ def test_a_task_is_n_classes_and_different_drawings_of_each(protocol, n_tasks, s
 def test_images_are_floats_with_ink_one():
     characters = tagged()
     characters.images[..., 2, 2] = 255
-    episode = FewShot(characters, 3, 1, 2).sample(5, generator=generator(0))
+    episode = FewShot(characters, 3, 1, 2).sample(5, generator=seeded(0))
     for x in (episode.support_x, episode.query_x):
         assert x.dtype == torch.float32
         assert (x[..., 2, 2] == 1.0).all() and (x[..., 1, 1] == 0.0).all()
@@ -100,7 +100,7 @@ def chi_square(counts):
 
 def test_classes_labels_and_drawings_are_equally_likely():
     tasks = FewShot(tagged((5, 2, 4), drawings=6), way=3, shot=1, query=1)
-    episode = tasks.sample(20_000, generator=generator(0))
+    episode = tasks.sample(20_000, generator=seeded(0))
     classes, drawings = tags(episode.support_x)
     # The 99.99% points of chi-square with 11 − 1 and 6 − 1 degrees of freedom.
     for label in range(3):
@@ -114,7 +114,7 @@ def test_classes_labels_and_drawings_are_equally_likely():
 
 def test_within_draws_large_and_small_alphabets_equally_and_leaves_out_too_small_ones():
     tasks = FewShot(tagged((8, 2, 3)), way=3, shot=1, query=1, within_alphabet=True)
-    episode = tasks.sample(20_000, generator=generator(0))
+    episode = tasks.sample(20_000, generator=seeded(0))
     first_class, _ = tags(episode.support_x)
     drawn = tasks.characters.alphabet[first_class[:, 0]].bincount(minlength=3)
     assert drawn[1] == 0
@@ -123,8 +123,8 @@ def test_within_draws_large_and_small_alphabets_equally_and_leaves_out_too_small
 
 def test_the_seed_decides_the_tasks():
     tasks = FewShot(tagged(), 3, 1, 2)
-    one, again = (tasks.sample(4, generator=generator(7)) for _ in range(2))
-    other = tasks.sample(4, generator=generator(8))
+    one, again = (tasks.sample(4, generator=seeded(7)) for _ in range(2))
+    other = tasks.sample(4, generator=seeded(8))
     assert torch.equal(one.query_x, again.query_x)
     assert not torch.equal(one.query_x, other.query_x)
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_drawn_is_refused_before_it_is_tried(arguments, numbers):
 def test_characters_and_generator_on_different_devices_are_refused():
     tasks = FewShot(tagged().to("meta"), 2, 1, 1)
     with pytest.raises(ValueError, match="on meta and the generator on cpu"):
-        tasks.sample(1, generator=generator(0))
+        tasks.sample(1, generator=seeded(0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -155,7 +155,7 @@ def test_a_split_shares_no_character_and_loses_none(first, seed, rotate_first):
     characters = tagged()
     if rotate_first:
         characters = characters.with_rotations()
-    parts = characters.split(first, 11 - first, generator=generator(seed))
+    parts = characters.split(first, 11 - first, generator=seeded(seed))
     if not rotate_first:
         parts = tuple(part.with_rotations() for part in parts)
     train, test = parts
@@ -166,12 +166,12 @@ def test_a_split_shares_no_character_and_loses_none(first, seed, rotate_first):
 
 def test_a_split_must_use_every_character():
     with pytest.raises(ValueError, match=r"5 \+ 5 = 10 must use each of the 11"):
-        tagged().split(5, 5, generator=generator(0))
+        tagged().split(5, 5, generator=seeded(0))
 
 
 def test_subsets_keep_each_class_with_its_images_and_alphabet():
     whole = tagged()
-    for part in (whole.select(["C", "A"]), *whole.split(4, 7, generator=generator(1))):
+    for part in (whole.select(["C", "A"]), *whole.split(4, 7, generator=seeded(1))):
         for i, name in enumerate(part.names):
             assert part.alphabets[part.alphabet[i]] == name.partition("/")[0]
             assert whole.names[part.images[i, 0, 0, 0]] == name
@@ -225,7 +225,7 @@ def test_concatenation_merges_alphabets_by_name():
     both = concatenate(a, b.select(["xA"]), tagged((1,), prefix="y"))
     assert both.alphabets == ("A", "B", "xA", "yA")
     assert both.alphabet.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2, 3]
-    train, test = a.split(2, 3, generator=generator(0))
+    train, test = a.split(2, 3, generator=seeded(0))
     assert set(concatenate(train, test).alphabets) == {"A", "B"}
 
 
@@ -248,7 +248,7 @@ def test_fields_of_unequal_length_are_refused():
 
 @pytest.mark.parametrize(("old", "new"), [(12, 5), (105, 28), (7, 7), (5, 12)])
 def test_area_resize_is_the_mean_over_a_grid_fine_enough_for_both(old, new):
-    images = torch.randint(256, (2, old, old), generator=generator(0)).to(torch.uint8)
+    images = torch.randint(256, (2, old, old), generator=seeded(0)).to(torch.uint8)
     fine = images.repeat_interleave(new, -1).repeat_interleave(new, -2).double()
     expected = fine.view(2, new, old, new, old).mean((2, 4))
     resized = area_resize(images, new)

@@ -5,16 +5,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.evaluation import task_scores
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.views import Views
+from labkit.randomness import seeded
 from labkit.tasks.characters import FewShot
 from labkit.tasks.embedded import Embedded
 from labkit.tasks.glyphs import draw_alphabets
 
-CHARACTERS = draw_alphabets(2, 8, 6, generator=generator(0))
+CHARACTERS = draw_alphabets(2, 8, 6, generator=seeded(0))
 
 
 @pytest.mark.parametrize("within_alphabet", [False, True])
@@ -31,7 +31,7 @@ def test_embedding_keeps_whether_labels_are_permuted():
     fixed = FewShot(CHARACTERS, 5, 1, query=3, permuted_labels=False)
     embedded = Embedded.by(Conv4(width=8).eval(), fixed)
     direct, again = (
-        tasks.sample(20, generator=generator(0)) for tasks in (fixed, embedded)
+        tasks.sample(20, generator=seeded(0)) for tasks in (fixed, embedded)
     )
     assert torch.equal(again.query_y, direct.query_y)
 

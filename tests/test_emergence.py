@@ -5,23 +5,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labkit import records
-from labkit.device import generator
 from labkit.evaluation import evaluate
-from labkit.experiments import find
+from labkit.experiments import find, records
 from labkit.experiments.emergence import EXPERIMENTS, TESTS, Watch, of_long, of_sweep
-from labkit.induction import induction_score, matches
 from labkit.learners.attention_only import AttentionOnly
+from labkit.measures.induction import induction_score, matches
+from labkit.randomness import seeded
 from labkit.tasks.bursty import Bursty
 from labkit.training import meta_train
 
-TRAINED = [n for n in EXPERIMENTS if (records.RESULTS / f"{n}.json").exists()]
+TRAINED = [n for n in EXPERIMENTS if n in records.recorded()]
 TASKS = Bursty(classes=64, labels=16, dimension=8, shot=4)
 
 
 def test_a_watched_training_is_that_of_the_query_loss():
     plain, watched = (AttentionOnly(8, 16, shot=4, width=16) for _ in range(2))
-    watch = Watch.of(TASKS, every=2, n_tasks=50, generator=generator(1))
+    watch = Watch.of(TASKS, every=2, n_tasks=50, generator=seeded(1))
     meta_train(plain, TASKS, steps=5, tasks_per_step=8)
     meta_train(watched, TASKS, steps=5, tasks_per_step=8, objective=watch)
     for name, value in plain.state_dict().items():
@@ -31,7 +30,7 @@ def test_a_watched_training_is_that_of_the_query_loss():
 
 def test_what_is_watched_is_what_evaluation_and_the_scores_say():
     learner = AttentionOnly(8, 16, shot=4, width=16)
-    watch = Watch.of(TASKS, every=1, n_tasks=200, generator=generator(1))
+    watch = Watch.of(TASKS, every=1, n_tasks=200, generator=seeded(1))
     watch.look(learner)
     for test in TESTS:
         e = watch.tests[test]
@@ -67,7 +66,7 @@ def test_a_part_goes_on_from_the_one_before_on_other_sequences():
 def test_a_checkpoint_still_gives_its_recorded_accuracies(name):
     experiment, record = find(name), records.read(name)
     learner = records.load_weights(experiment.learner(), name)
-    for figure in record.figures:
+    for figure in record.results:
         tasks = experiment.evaluations()[figure.tasks]()
         again = experiment.evaluate(
             learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation, evaluate, task_scores
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.objective import accuracy, cross_entropy, squared_error
+from labkit.randomness import seeded
 from labkit.tasks.characters import FewShot
 from labkit.tasks.glyphs import draw_alphabets
 
@@ -111,7 +111,7 @@ def test_a_part_that_was_frozen_in_evaluation_mode_stays_so():
 
 
 def test_the_number_of_threads_moves_a_figure_by_less_than_one_query_in_a_thousand():
-    characters = draw_alphabets(2, 10, 20, generator=generator(0))
+    characters = draw_alphabets(2, 10, 20, generator=seeded(0))
     tasks, learner = FewShot(characters, 5, 1, query=5), ProtoNet(Conv4(width=16))
     threads = torch.get_num_threads()
     try:

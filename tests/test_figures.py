@@ -11,11 +11,11 @@ from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from labkit import figures
-from labkit.device import generator
 from labkit.evaluation import Evaluation
-from labkit.figures_sinusoids import plot_prediction, plot_task
-from labkit.learners.sinusoid_oracle import SinusoidOracle
+from labkit.figures import style
+from labkit.figures.objective import plot_prediction, plot_task
+from labkit.learners.oracles.sinusoids import SinusoidOracle
+from labkit.randomness import seeded
 from labkit.tasks.sinusoids import Sinusoids
 
 WHITE, NEAR_BLACK = "#ffffff", "#1a1a1a"
@@ -39,7 +39,7 @@ SEEN_WITH = {
 @pytest.fixture(autouse=True)
 def styled():
     with mpl.rc_context():
-        figures.style()
+        style.use()
         yield
     plt.close("all")
 
@@ -65,7 +65,7 @@ def lab(colour, seen_with):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-@pytest.mark.parametrize("colour", [figures.INK, *figures.COLOURS.values()])
+@pytest.mark.parametrize("colour", [style.INK, *style.COLOURS.values()])
 @pytest.mark.parametrize("page", [WHITE, NEAR_BLACK])
 def test_every_colour_is_readable_on_a_light_and_on_a_dark_page(colour, page):
     assert contrast(colour, page) >= 3
@@ -73,7 +73,7 @@ def test_every_colour_is_readable_on_a_light_and_on_a_dark_page(colour, page):
 
 @pytest.mark.parametrize("eye", SEEN_WITH)
 def test_lines_differ_in_colour_to_every_eye(eye):
-    for one, other in combinations([figures.INK, *figures.COLOURS.values()], 2):
+    for one, other in combinations([style.INK, *style.COLOURS.values()], 2):
         difference = np.linalg.norm(lab(one, eye) - lab(other, eye))
         assert difference > 12, (one, other)
 
@@ -95,7 +95,7 @@ def test_the_same_figure_gives_the_same_bytes_whenever_it_is_drawn(monkeypatch):
 def test_a_curve_has_an_interval_at_every_point():
     evaluations = [Evaluation(m, 0.1, 600, 0, "inductive") for m in (3.0, 2.0)]
     _, axes = plt.subplots()
-    figures.curve(axes, [1, 5], evaluations, label="learner")
+    style.curve(axes, [1, 5], evaluations, label="learner")
     assert half_lengths(axes.containers[0]) == pytest.approx([0.1, 0.1])
     assert axes.get_legend_handles_labels()[1] == ["learner"]
 
@@ -104,7 +104,7 @@ def test_a_contact_sheet_has_each_drawing_where_its_row_and_column_say():
     images = torch.zeros(2, 3, 8, 6)
     images[1, 2] = 1
     _, axes = plt.subplots()
-    figures.contact_sheet(axes, images)
+    style.contact_sheet(axes, images)
     picture = axes.images[0]
     left, right, bottom, top = picture.get_extent()
     pixels = np.ma.filled(picture.get_array(), np.nan)
@@ -119,7 +119,7 @@ def test_a_contact_sheet_has_each_drawing_where_its_row_and_column_say():
 
 
 def test_a_task_is_drawn_as_its_wave_its_support_and_its_queries():
-    tasks, source = Sinusoids(shot=3, query=4), generator(0)
+    tasks, source = Sinusoids(shot=3, query=4), seeded(0)
     amplitude, phase = tasks.functions(1, generator=source)
     episode = tasks.observe(amplitude, phase, generator=source)
     _, axes = plt.subplots()
@@ -135,7 +135,7 @@ def test_a_task_is_drawn_as_its_wave_its_support_and_its_queries():
 
 
 def test_the_prediction_of_a_learner_that_knows_waves_is_the_wave():
-    episode = Sinusoids(shot=3, query=4).sample(1, generator=generator(0))
+    episode = Sinusoids(shot=3, query=4).sample(1, generator=seeded(0))
     _, axes = plt.subplots()
     plot_prediction(axes, SinusoidOracle(), episode, label="exact")
     x, y = (np.array(values) for values in axes.lines[0].get_data())

@@ -6,8 +6,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from labkit.episode import Episode
-from labkit.figures import COLOURS
-from labkit.figures_attention import plot_attention, plot_scales
+from labkit.figures.matching import plot_attention, plot_scales
+from labkit.figures.style import COLOURS
 
 LABELS = torch.eye(2).repeat_interleave(2, 0)  # classes A, A, B, B
 

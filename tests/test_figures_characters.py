@@ -4,9 +4,9 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.device import generator
 from labkit.episode import Episode
-from labkit.figures_characters import Plane, plot_embedding, plot_episode, plot_task
+from labkit.figures.prototypical import Plane, plot_embedding, plot_episode, plot_task
+from labkit.randomness import seeded
 
 WAY, SHOTS, QUERIES = 3, 2, 4
 
@@ -19,14 +19,14 @@ def closed():
 
 def episode():
     def side(each, seed):
-        x = torch.rand(1, WAY * each, 1, 8, 8, generator=generator(seed))
+        x = torch.rand(1, WAY * each, 1, 8, 8, generator=seeded(seed))
         return x, torch.eye(WAY).repeat_interleave(each, 0)[None]
 
     return Episode(*side(SHOTS, 0), *side(QUERIES, 1))
 
 
 def points(n, seed=0, dimensions=6):
-    return torch.randn(n, dimensions, generator=generator(seed))
+    return torch.randn(n, dimensions, generator=seeded(seed))
 
 
 def test_wrong_answers_are_struck_out_and_named():
@@ -63,7 +63,7 @@ def test_the_figure_counts_right_answers():
 def test_own_kind_is_the_share_of_drawings_beside_one_of_their_class():
     near_pairs = torch.tensor([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.1, 0.0]])
     _, axes = plt.subplots()
-    drawings = torch.rand(4, 1, 8, 8, generator=generator(0))
+    drawings = torch.rand(4, 1, 8, 8, generator=seeded(0))
     for labels, share in (([0, 0, 1, 1], 1.0), ([0, 0, 1, 2], 0.5)):
         labels = torch.tensor(labels)
         assert plot_embedding(axes, drawings, labels, near_pairs, "title") == share

@@ -5,16 +5,16 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from labkit.device import generator
-from labkit.figures import COLOURS
-from labkit.figures_emergence import (
+from labkit.figures.emergence import (
     plot_draws,
     plot_emergence,
     plot_grid,
     plot_reading,
     plot_sequences,
 )
-from labkit.induction import matches
+from labkit.figures.style import COLOURS
+from labkit.measures.induction import matches
+from labkit.randomness import seeded
 from labkit.tasks.bursty import Bursty
 
 TASKS = Bursty(classes=64, labels=16, dimension=16, shot=4, test="new classes")
@@ -27,7 +27,7 @@ def closed():
 
 
 def episode(tasks=TASKS):
-    return tasks.sample(1, generator=generator(0))
+    return tasks.sample(1, generator=seeded(0))
 
 
 def frames(axes):

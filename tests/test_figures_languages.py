@@ -7,10 +7,8 @@ from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.text import Annotation
 
-from labkit.device import generator
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK
-from labkit.figures_languages import (
+from labkit.figures.prompts import (
     MONOSPACE,
     PART_COLOURS,
     plot_by_shots,
@@ -19,6 +17,8 @@ from labkit.figures_languages import (
     plot_prompt,
     plot_rows,
 )
+from labkit.figures.style import COLOURS, INK
+from labkit.randomness import seeded
 from labkit.tasks.languages.changes import lines
 from labkit.tasks.languages.grammar import FEW_WORDS, OBJECT, SUBJECT, VERB
 from labkit.tasks.languages.invented import draw_languages
@@ -38,7 +38,7 @@ def of(*means):
 
 
 def drawn(shot=3, seed=0):
-    source = generator(seed)
+    source = seeded(seed)
     grammar = draw_languages(2, generator=source)
     return grammar, grammar.episode(shot, 1, FEW_WORDS, generator=source)
 
@@ -67,7 +67,7 @@ def test_a_prompt_is_written_as_text_says_and_a_query_without_its_answer(seed):
 
 def test_a_part_has_one_colour_on_both_sides_and_signs_have_none():
     rule = named("function call", 1, device=torch.device("cpu"))
-    episode = rule.episode(1, 1, FEW_WORDS, generator=generator(0))
+    episode = rule.episode(1, 1, FEW_WORDS, generator=seeded(1))
     _, axes = plt.subplots()
     plot_prompt(axes, rule, episode)
     first = [text for text in axes.texts if text.xy[1] == 0]
@@ -83,7 +83,7 @@ def test_a_part_has_one_colour_on_both_sides_and_signs_have_none():
 def test_a_row_has_an_example_a_curve_and_its_end_in_words():
     grammars = {"one": drawn()[0], "two": drawn(seed=1)[0]}
     curves = {"one": of(0.0, 0.5), "two": of(0.1, 0.75)}
-    figure = plot_rows(grammars, curves, generator=generator(0))
+    figure = plot_rows(grammars, curves, generator=seeded(0))
     left, right = figure.axes[2:]
     assert "two" in [text.get_text() for text in left.texts]
     assert " → " in read_line(left, 0, 8)

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS
-from labkit.figures_memory import plot_by_presentation, plot_memory, plot_stream
+from labkit.figures.memory import plot_by_presentation, plot_memory, plot_stream
+from labkit.figures.style import COLOURS
 
 LABELS = F.one_hot(torch.tensor([[0, 1, 1, 0]]), 2).float()
 ANSWERS = F.one_hot(torch.tensor([[0, 0, 1, 0]]), 2).float()  # the second is wrong

@@ -6,15 +6,15 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.device import generator
-from labkit.figures_processes import (
+from labkit.figures.sets import (
     influence,
     plot_bands,
     plot_calibration,
     plot_coverage,
     plot_influence,
 )
-from labkit.learners.gaussian_process import GaussianProcess
+from labkit.learners.oracles.gaussian_process import GaussianProcess
+from labkit.randomness import seeded
 from labkit.tasks.gaussian_processes import Kernel
 
 
@@ -26,7 +26,7 @@ def axes():
 
 
 def standard_normal(n):
-    return torch.randn(n, generator=generator(0))
+    return torch.randn(n, generator=seeded(0))
 
 
 def test_a_band_is_1_96_deviations_wide_and_closes_at_the_support(axes):
@@ -47,7 +47,7 @@ def test_a_band_is_1_96_deviations_wide_and_closes_at_the_support(axes):
 
 
 def test_influence_is_who_depends_on_whom():
-    y = torch.randn(1, 4, 1, generator=generator(0))
+    y = torch.randn(1, 4, 1, generator=seeded(0))
     assert torch.equal(influence(lambda y: y.cumsum(1), y), torch.ones(4, 4).tril())
     assert torch.equal(influence(lambda y: y.square(), y), torch.eye(4))
     assert torch.equal(influence(lambda y: y.mean(1, True), y), torch.ones(1, 4))

@@ -6,7 +6,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from labkit.evaluation import Evaluation
-from labkit.figures_prompts import plot_diversity, plot_errors, plot_matrix
+from labkit.figures.transformer import plot_diversity, plot_errors, plot_matrix
 
 mpl.use("agg")
 

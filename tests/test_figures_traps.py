@@ -5,7 +5,7 @@ from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 
 from labkit.evaluation import Evaluation
-from labkit.figures_traps import plot_growth, plot_protocols, plot_seeds
+from labkit.figures.maml_traps import plot_growth, plot_protocols, plot_seeds
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.device import generator
+from labkit.randomness import seeded
 from labkit.tasks.characters import CharacterSet
 from labkit.tasks.fixed_labels import FixedLabels
 
@@ -25,7 +25,7 @@ GROUPS = tuple(group(PER_GROUP * i) for i in range(WAY))
 
 def draw(permuted):
     tasks = FixedLabels(GROUPS, shot=2, query=3, permuted=permuted)
-    return tasks.sample(TASKS, generator=generator(0))
+    return tasks.sample(TASKS, generator=seeded(0))
 
 
 def classes(x):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from labkit.device import generator
 from labkit.gaussian import (
     bounded,
     coverage,
@@ -12,12 +11,13 @@ from labkit.gaussian import (
     moments,
     negative_log_likelihood,
 )
+from labkit.randomness import seeded
 
 T, Q, C = 3, 4, 2
 
 
 def drawn(*shape):
-    return torch.randn(shape, generator=generator(sum(shape)), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(sum(shape)), dtype=torch.float64)
 
 
 def test_the_first_half_of_a_prediction_is_the_mean_the_second_the_log_deviation():

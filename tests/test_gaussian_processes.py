@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from labkit.device import generator
 from labkit.gaussian import coverage, log_likelihood, moments
-from labkit.learners.gaussian_process import GaussianProcess
+from labkit.learners.oracles.gaussian_process import GaussianProcess
 from labkit.objective import task_losses
+from labkit.randomness import seeded
 from labkit.tasks.gaussian_processes import (
     GaussianProcesses,
     Kernel,
@@ -34,7 +34,7 @@ def by_hand(family, r, lengthscale, scale, period):
 
 def drawn(family, n_tasks=3, seed=0):
     """A kernel for each task, and an episode of it in double precision."""
-    tasks, g = GaussianProcesses(family), generator(seed)
+    tasks, g = GaussianProcesses(family), seeded(seed)
     kernel = tasks.kernels(n_tasks, generator=g)
     e = tasks.observe(kernel, generator=g)
     sides = (e.support_x, e.support_y, e.query_x, e.query_y)
@@ -71,7 +71,7 @@ def test_the_period_of_a_periodic_kernel_is_its_period():
 
 
 def test_hyperparameters_inputs_and_sizes_are_those_of_the_protocol():
-    tasks, g = GaussianProcesses(), generator(0)
+    tasks, g = GaussianProcesses(), seeded(0)
     kernel = tasks.kernels(20_000, generator=g)
     for values, low, high in (
         (kernel.lengthscale, 0.1, 0.6),
@@ -97,7 +97,7 @@ def test_values_have_the_covariance_of_the_kernel_plus_noise(family):
     tasks, n = GaussianProcesses(family, noise=0.3), 100_000
     kernel = Kernel(family, *(torch.full((n, 1), h) for h in (0.5, 0.8, 0.4)))
     x = torch.tensor([-0.2, 0.0, 0.3])[None, :, None].expand(n, -1, -1)
-    y = tasks.values(kernel, x, generator=generator(0))[..., 0].double()
+    y = tasks.values(kernel, x, generator=seeded(0))[..., 0].double()
     expected = with_noise(kernel(x, x)[0, 0].double(), 0.3)
     assert y.mean(0).abs().max() < 5 * (expected[0, 0] / n) ** 0.5
     measured = y.mT @ y / n
@@ -105,7 +105,7 @@ def test_values_have_the_covariance_of_the_kernel_plus_noise(family):
 
 
 def test_one_seed_gives_the_same_tasks():
-    first, again = (GaussianProcesses().sample(4, generator=generator(3)) for _ in "ab")
+    first, again = (GaussianProcesses().sample(4, generator=seeded(3)) for _ in "ab")
     assert torch.equal(first.support_y, again.support_y)
     assert torch.equal(first.query_x, again.query_x)
 
@@ -190,7 +190,7 @@ def test_many_candidates_are_weighed_by_bayes_rule():
 
 @every_family
 def test_who_knows_the_kernel_is_calibrated_and_beats_who_knows_another(family):
-    tasks, g = GaussianProcesses(family), generator(7)
+    tasks, g = GaussianProcesses(family), seeded(7)
     kernel = tasks.kernels(300, generator=g)
     e = tasks.observe(kernel, generator=g)
     wrong = Kernel(family, kernel.lengthscale * 2, kernel.scale, kernel.period)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
+from labkit.randomness import seeded
 from labkit.tasks.glyphs import draw_alphabets
 from labkit.tasks.glyphs.invention import (
     ALIKE,
@@ -22,7 +22,7 @@ from labkit.tasks.glyphs.strokes import Strokes
 
 @pytest.fixture(scope="module")
 def glyphs():
-    return draw_alphabets(20, 10, 10, generator=generator(1))
+    return draw_alphabets(20, 10, 10, generator=seeded(1))
 
 
 def brightness(images):
@@ -30,8 +30,8 @@ def brightness(images):
 
 
 def test_a_seed_decides_every_pixel(glyphs):
-    again = draw_alphabets(20, 10, 10, generator=generator(1))
-    other = draw_alphabets(20, 10, 10, generator=generator(2))
+    again = draw_alphabets(20, 10, 10, generator=seeded(1))
+    other = draw_alphabets(20, 10, 10, generator=seeded(2))
     assert torch.equal(glyphs.images, again.images)
     assert not torch.equal(glyphs.images, other.images)
 
@@ -66,8 +66,8 @@ def test_ink_and_extent_are_those_of_real_characters(glyphs):
 
 @pytest.mark.parametrize("size", [48, 56, 105])
 def test_any_size_shows_the_same_drawings(size):
-    small = draw_alphabets(2, 10, 10, size=28, generator=generator(1)).images
-    other = draw_alphabets(2, 10, 10, size=size, generator=generator(1)).images
+    small = draw_alphabets(2, 10, 10, size=28, generator=seeded(1)).images
+    other = draw_alphabets(2, 10, 10, size=size, generator=seeded(1)).images
     assert other.shape == (20, 10, size, size)
     small = brightness(small)
     other = F.interpolate(brightness(other), size=(28, 28), mode="area")
@@ -94,11 +94,11 @@ def test_pixels_alone_tell_characters_better_than_chance_but_not_well(glyphs):
 
 
 def test_kept_are_the_legible_and_distinct_of_the_candidates():
-    style = Style.draw(30, generator(0)).for_each(120)
+    style = Style.draw(30, seeded(0)).for_each(120)
     share = {}
     for name, strokes in (
-        ("candidates", centred(walk(style, generator(1)))),
-        ("kept", invent(30, 20, generator(2))),
+        ("candidates", centred(walk(style, seeded(1)))),
+        ("kept", invent(30, 20, seeded(2))),
     ):
         look = looks(strokes).view(30, -1, 14 * 14)
         repeated = (look @ look.mT > ALIKE).tril(-1).any(-1)
@@ -111,7 +111,7 @@ def test_kept_are_the_legible_and_distinct_of_the_candidates():
 def test_characters_of_an_alphabet_share_its_style():
     # Analysis of variance: with one style for all, the ratio would be about 1.
     n_alphabets, characters = 40, 10
-    strokes = invent(n_alphabets, characters, generator(5))
+    strokes = invent(n_alphabets, characters, seeded(5))
     roundness = strokes.roundness.mean((1, 2)).view(n_alphabets, characters)
     extent = strokes.lattice.amax(-1) - strokes.lattice.amin(-1)
     width, height = extent.view(n_alphabets, characters, 2).unbind(-1)
@@ -190,4 +190,4 @@ def test_pieces_less_holes_counts_pieces_and_holes(drawing, expected):
 def test_nonsense_is_named(change, message):
     arguments = {"n_alphabets": 1, "characters": 2, "drawings": 2, "size": 28}
     with pytest.raises(ValueError, match=message):
-        draw_alphabets(**(arguments | change), generator=generator(0))
+        draw_alphabets(**(arguments | change), generator=seeded(0))

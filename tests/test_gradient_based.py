@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from labkit import records
-from labkit.experiments import EXPERIMENTS, find
+from labkit.experiments import EXPERIMENTS, find, records
 from labkit.experiments.experiment import run
 from labkit.experiments.gradient_based import GradientBased, Judged
 from labkit.experiments.sinusoids import after
@@ -12,7 +11,7 @@ from labkit.tasks import omniglot
 from labkit.tasks.sinusoids import Sinusoids
 
 FAMILY = [n for n, one in EXPERIMENTS.items() if isinstance(one, GradientBased)]
-RECORDED = [n for n in FAMILY if (records.RESULTS / f"{n}.json").exists()]
+RECORDED = [n for n in FAMILY if n in records.recorded()]
 FEWER = 60
 
 
@@ -44,7 +43,7 @@ def test_the_mode_of_a_figure_is_that_it_was_judged_in(mode):
 @pytest.mark.parametrize("name", ["reptile-sinusoids", "meta-sgd-sinusoids"])
 def test_an_experiment_runs_from_tasks_to_figures(name):
     record = run(name, find(name), seed=5, device=torch.device("cpu"), smoke=True)
-    assert [figure.unit for figure in record.figures] == ["squared error"] * 5
+    assert [figure.unit for figure in record.results] == ["squared error"] * 5
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -52,7 +51,7 @@ def test_a_checkpoint_still_gives_its_recorded_figures(name):
     """On fewer tasks, so within four standard errors of what these leave open."""
     experiment, record = find(name), records.read(name)
     learner = records.load_weights(experiment.learner(), name)
-    for figure in record.figures:
+    for figure in record.results:
         if figure.tasks.startswith("held-out") and not omniglot.available("small2"):
             continue
         tasks = experiment.evaluations()[figure.tasks]()
@@ -68,7 +67,7 @@ def test_a_member_of_the_family_is_better_than_published_after_1_5_and_10_steps(
         record.experiment
         for record in found
         if all(
-            record.figure(after(k)).mean + record.figure(after(k)).ci95 < published
+            record.result(after(k)).mean + record.result(after(k)).ci95 < published
             for k, published in ((1, 0.67), (5, 0.38), (10, 0.35))
         )
     ]

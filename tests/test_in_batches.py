@@ -2,8 +2,8 @@
 
 import torch
 
+from labkit.learner import Learner
 from labkit.learners.in_batches import InBatches
-from labkit.learners.learner import Learner
 
 QUERY = torch.arange(6.0).view(1, 6, 1)
 ORDER = torch.tensor([0, 2, 4, 1, 3, 5])

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.learners.in_context import InContext, prefix_loss
 from labkit.networks.transformer import Transformer
 from labkit.objective import meta_loss, squared_error
+from labkit.randomness import seeded
 from labkit.tasks.linear_regression import Gaussian, LinearRegression
 from labkit.training import meta_train
 
@@ -25,12 +25,12 @@ def one(request):
 
 
 def episode():
-    drawn = LinearRegression(Gaussian(D), S, Q).sample(T, generator=generator(0))
+    drawn = LinearRegression(Gaussian(D), S, Q).sample(T, generator=seeded(0))
     return Episode(*(tensor.double() for tensor in vars(drawn).values()))
 
 
 def tokens(n=9):
-    return torch.randn(T, n, WIDTH, generator=generator(1), dtype=torch.float64)
+    return torch.randn(T, n, WIDTH, generator=seeded(1), dtype=torch.float64)
 
 
 def close(found, expected):
@@ -211,7 +211,7 @@ def test_trained_on_all_prefixes_it_beats_what_ignores_the_examples():
         tasks_per_step=64,
         learning_rate=3e-3,
     )
-    fresh = tasks.sample(1000, generator=generator(5))
+    fresh = tasks.sample(1000, generator=seeded(5))
     with torch.no_grad():
         found = meta_loss(one, fresh, squared_error)
     assert found < 0.3 * F.mse_loss(torch.zeros(1000, 1, 1), fresh.query_y)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.by_shots import by_shots, evaluate_by_shots, exact_match
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import evaluate
 from labkit.learners.in_context import prefix_loss
 from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
+from labkit.measures.by_shots import by_shots, evaluate_by_shots, exact_match
 from labkit.networks.transformer import Transformer
+from labkit.randomness import seeded
 from labkit.tasks.languages.changes import shorter
 from labkit.tasks.languages.rules import Rules
 from labkit.tasks.languages.vocabulary import TOKENS
@@ -27,7 +27,7 @@ def one(context=(S + Q) * LENGTH, width=64, layers=2, seed=0):
 
 
 def episode():
-    return Rules(S, Q).sample(T, generator=generator(0))
+    return Rules(S, Q).sample(T, generator=seeded(0))
 
 
 def close(found, expected):
@@ -116,7 +116,7 @@ def guesser():
 
 
 def test_one_pass_with_true_tokens_finds_the_exact_matches_of_decoding(guesser):
-    e = CoinTosses().sample(60, generator=generator(2))
+    e = CoinTosses().sample(60, generator=seeded(2))
     with torch.no_grad():
         found = by_shots(guesser, e, token_cross_entropy)
         x = torch.cat([e.support_x, e.query_x], dim=1)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from labkit.data import DamagedData, MissingData
 from labkit.tasks import lake
+from labkit.tasks.downloads import DamagedData, MissingData
 
 ANSWERS = {"run01": [2, 3, 1], "run02": [1, 3, 2]}
 """The class that item 1, 2, 3 of each run shows."""

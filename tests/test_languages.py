@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labkit import records
-from labkit.device import generator
-from labkit.experiments import find
+from labkit.experiments import find, records
 from labkit.experiments.languages import (
     LARGEST_SHOT,
     SHOTS_JUDGED,
@@ -15,7 +13,9 @@ from labkit.experiments.languages import (
     InContextLanguages,
     judged,
 )
-from labkit.learners.language_oracle import LanguageOracle, read
+from labkit.files import CLONE
+from labkit.learners.oracles.languages import LanguageOracle, read
+from labkit.randomness import seeded
 from labkit.tasks.languages.changes import (
     lines,
     mislabelled,
@@ -73,7 +73,7 @@ EXPECTED = {
 
 
 def drawn(tasks, n_tasks=5, seed=0):
-    return tasks.sample(n_tasks, generator=generator(seed))
+    return tasks.sample(n_tasks, generator=seeded(seed))
 
 
 def same(one, other):
@@ -119,7 +119,7 @@ def test_too_many_examples_are_refused_with_what_to_do():
 
 
 def test_a_lexicon_gives_each_word_a_stem_and_each_meaning_an_affix_of_its_own():
-    grammar = draw_languages(200, generator=generator(0))
+    grammar = draw_languages(200, generator=seeded(0))
     for tables in grammar.tables.tolist():
         stems = [tables[0][word] for word in ids([*NOUNS, *VERBS])]
         assert len(set(stems)) == len(stems) and set(stems) <= set(ids(STEMS))
@@ -130,7 +130,7 @@ def test_a_lexicon_gives_each_word_a_stem_and_each_meaning_an_affix_of_its_own()
 
 @pytest.mark.parametrize("orders", [ORDERS, HELD_OUT_ORDERS, ("SOV",)])
 def test_languages_have_the_orders_asked_for_and_all_of_them(orders):
-    grammar = draw_languages(600, orders, generator=generator(0))
+    grammar = draw_languages(600, orders, generator=seeded(0))
     found = {
         "".join("S#VO"[slot] for slot in slots if slot in (0, 2, 3))
         for slots in grammar.slots.tolist()
@@ -202,14 +202,14 @@ def test_no_rule_trained_on_has_the_skeleton_of_a_named_one():
     held_out = {tuple(parse(pattern)[0]) for pattern in HELD_OUT.values()}
     assert len(held_out) == len(HELD_OUT)
     assert not held_out & {tuple(row) for row in trained_skeletons().tolist()}
-    grammar = draw_rules(20_000, generator=generator(1))
+    grammar = draw_rules(20_000, generator=seeded(1))
     met = {tuple(row) for row in grammar.slots.tolist()}
     assert not held_out & met
     assert len(met) > 0.99 * len(trained_skeletons())
 
 
 def test_a_word_and_its_number_are_in_one_case():
-    grammar = draw_rules(500, generator=generator(0))
+    grammar = draw_rules(500, generator=seeded(0))
     for slots, forms in zip(
         grammar.slots.tolist(), grammar.forms.tolist(), strict=True
     ):
@@ -243,7 +243,7 @@ def test_the_same_seed_draws_the_same_tasks_on_the_generators_device(tasks):
 def test_wrong_labels_are_others_of_the_same_prompt_as_many_as_asked():
     e = drawn(Rules(8), n_tasks=20)
     for share, wrong in ((0.0, 0), (0.25, 2), (0.5, 4), (1.0, 8)):
-        changed = mislabelled(e, share, generator=generator(3))
+        changed = mislabelled(e, share, generator=seeded(3))
         differ = (changed.support_y != e.support_y).any(-1).sum(1)
         assert (differ <= wrong).all() and differ.float().mean() >= 0.9 * wrong
         for before, after in zip(
@@ -256,7 +256,7 @@ def test_wrong_labels_are_others_of_the_same_prompt_as_many_as_asked():
 
 def test_another_order_keeps_every_pair():
     e = drawn(Languages(8))
-    changed = reordered(e, generator=generator(3))
+    changed = reordered(e, generator=seeded(3))
     assert not torch.equal(changed.support_x, e.support_x)
     for task in range(5):
         assert sorted(lines(e.support_x[task], e.support_y[task])) == sorted(
@@ -289,7 +289,7 @@ def test_a_task_reads_as_text():
 
 def test_a_mixture_has_so_many_of_each_kind_in_their_order():
     kinds = (Rules(3, 1, "brackets"), Languages(3), Rules(3, 1, "echo"))
-    e = Mixture(kinds, (1, 3, 2)).sample(13, generator=generator(0))
+    e = Mixture(kinds, (1, 3, 2)).sample(13, generator=seeded(0))
     signs = [task[0].count(IDS["("]) for task in e.support_y.tolist()]
     stems = [
         int(task[0][0] in ids([*STEMS, *PREFIXES])) for task in e.support_y.tolist()
@@ -307,8 +307,10 @@ def test_a_mixture_has_so_many_of_each_kind_in_their_order():
 
 
 def test_training_draws_no_held_out_order():
-    tasks = InContextLanguages(steps=1, rules=0, plain=0, bare=1, whole=1).tasks()
-    e = tasks.sample(400, generator=generator(0))
+    tasks = InContextLanguages(
+        steps=1, rules=0, plain=0, bare=1, whole=1
+    ).training_tasks(torch.device("cpu"))
+    e = tasks.sample(400, generator=seeded(0))
     oracle = LanguageOracle(HELD_OUT_ORDERS)
     fitting = oracle.adapt(e.support_x[200:], e.support_y[200:])
     assert not any(fitting)
@@ -324,12 +326,12 @@ KINDS = ("new languages", *(f"rule: {name}" for name in HELD_OUT))
 
 def test_a_new_language_is_learned_from_nothing_to_nine_in_ten():
     record = records.read("languages")
-    assert record.figure(judged("new languages", 0)).mean < 0.01
-    means = [record.figure(judged("new languages", k)).mean for k in SHOTS_JUDGED]
+    assert record.result(judged("new languages", 0)).mean < 0.01
+    means = [record.result(judged("new languages", k)).mean for k in SHOTS_JUDGED]
     assert means == sorted(means)
-    last = record.figure(judged("new languages", LARGEST_SHOT))
+    last = record.result(judged("new languages", LARGEST_SHOT))
     assert last.mean - last.ci95 > 0.9 and last.n_tasks >= 1000
-    weights = records.CHECKPOINTS / "languages.safetensors"
+    weights = CLONE / "data" / "checkpoints" / "languages.safetensors"
     assert weights.stat().st_size <= 8 * 2**20
 
 
@@ -337,7 +339,7 @@ def test_every_named_rule_and_the_new_orders_are_on_record():
     record = records.read("languages")
     for kind in (*KINDS, "languages of new orders"):
         for shot in SHOTS_JUDGED:
-            assert record.figure(judged(kind, shot)).n_tasks >= 1000
+            assert record.result(judged(kind, shot)).n_tasks >= 1000
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_every_named_rule_and_the_new_orders_are_on_record():
 def test_the_checkpoint_still_gives_its_recorded_figure(kind, shot):
     experiment, record = find("languages"), records.read("languages")
     learner = records.load_weights(experiment.learner(), "languages")
-    figure = record.figure(judged(kind, shot))
+    figure = record.result(judged(kind, shot))
     tasks = experiment.evaluations()[judged(kind, shot)]()
     again = experiment.evaluate(
         learner, tasks, n_tasks=figure.n_tasks, seed=figure.seed

@@ -7,15 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit import records
-from labkit.device import generator
 from labkit.evaluation import evaluate
-from labkit.experiments import find
-from labkit.experiments.experiment import run
+from labkit.experiments import find, records
+from labkit.experiments.experiment import SMOKE_TASKS, run
 from labkit.experiments.linear_regression import DRAWS, of_pool
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
 from labkit.learners.linear_attention import LinearAttention, gradient_descent_weights
-from labkit.learners.linear_oracles import (
+from labkit.learners.oracles.linear import (
     DiscreteBayes,
     LeastSquares,
     NearestNeighbours,
@@ -23,6 +21,7 @@ from labkit.learners.linear_oracles import (
     Ridge,
 )
 from labkit.objective import meta_loss, squared_error
+from labkit.randomness import seeded
 from labkit.tasks.linear_regression import (
     Gaussian,
     LinearRegression,
@@ -39,7 +38,7 @@ NOISE = 0.5
 
 def episode(shot=S, prior=None, noise=NOISE):
     tasks = LinearRegression(prior or Gaussian(D), shot, Q, noise)
-    drawn = tasks.sample(T, generator=generator(0))
+    drawn = tasks.sample(T, generator=seeded(0))
     return type(drawn)(*(tensor.double() for tensor in vars(drawn).values()))
 
 
@@ -55,7 +54,7 @@ def error(learner, tasks, n_tasks=20_000):
 @pytest.mark.parametrize(("inputs", "square"), [("normal", 1.0), ("uniform", 1 / 3)])
 def test_inputs_and_targets_have_the_moments_they_should(inputs, square):
     tasks = LinearRegression(Gaussian(D), 20, 1, NOISE, inputs, input_scale=2.0)
-    drawn = tasks.sample(5000, generator=generator(1))
+    drawn = tasks.sample(5000, generator=seeded(1))
     assert drawn.support_x.square().mean() == pytest.approx(4 * square, rel=0.02)
     expected = 4 * square * D + NOISE**2
     assert drawn.support_y.square().mean() == pytest.approx(expected, rel=0.05)
@@ -71,7 +70,7 @@ def test_without_noise_support_and_query_lie_on_one_plane_through_zero():
 
 
 def test_sparse_weights_have_so_many_entries_and_the_same_length_in_the_mean():
-    weights = Sparse(D, nonzero=2).draw(20_000, generator=generator(0))
+    weights = Sparse(D, nonzero=2).draw(20_000, generator=seeded(0))
     assert ((weights != 0).sum(-1) == 2).all()
     assert (weights != 0).float().mean(0) == pytest.approx([0.4] * D, abs=0.02)
     assert weights.square().sum(-1).mean() == pytest.approx(D, rel=0.03)
@@ -79,8 +78,8 @@ def test_sparse_weights_have_so_many_entries_and_the_same_length_in_the_mean():
 
 def test_a_pool_is_drawn_once_and_all_of_it_is_used():
     pool = Pool(D, size=6, seed=3)
-    drawn = pool.draw(500, generator=generator(1))
-    again = pool.draw(500, generator=generator(2))
+    drawn = pool.draw(500, generator=seeded(1))
+    again = pool.draw(500, generator=seeded(2))
     assert len(drawn.unique(dim=0)) == 6
     assert torch.equal(drawn.unique(dim=0), again.unique(dim=0))
     assert torch.equal(drawn.unique(dim=0), pool.weights().unique(dim=0))
@@ -90,7 +89,7 @@ def test_a_pool_is_drawn_once_and_all_of_it_is_used():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_new_tasks_are_not_those_of_a_pool_with_the_same_seed(seed):
     pool = Pool(D, size=8, seed=seed).weights()
-    new = Gaussian(D).draw(8, generator=generator(seed))
+    new = Gaussian(D).draw(8, generator=seeded(seed))
     assert not torch.isclose(pool.unsqueeze(1), new).any()
 
 
@@ -279,16 +278,16 @@ def test_a_training_step_of_linear_attention_never_waits_for_the_device():
 
 # The experiments
 
-TRAINED = [n for n in LINEAR_REGRESSION if (records.RESULTS / f"{n}.json").exists()]
+TRAINED = [n for n in LINEAR_REGRESSION if n in records.recorded()]
 
 
 @pytest.mark.parametrize("name", ["linear-regression", of_pool(16, 1)])
 def test_an_experiment_runs_from_tasks_to_errors(name):
     cpu = torch.device("cpu")
     record = run(name, find(name), seed=3, device=cpu, smoke=True)
-    assert {figure.unit for figure in record.figures} == {"squared error"}
-    assert {figure.n_tasks for figure in record.figures} == {8}
-    seen = [f.tasks for f in record.figures if f.tasks.startswith("seen")]
+    assert {figure.unit for figure in record.results} == {"squared error"}
+    assert {figure.n_tasks for figure in record.results} == {SMOKE_TASKS}
+    seen = [f.tasks for f in record.results if f.tasks.startswith("seen")]
     assert bool(seen) == ("pool" in name)
 
 
@@ -296,7 +295,7 @@ def test_draws_differ_in_pool_and_weights_and_in_nothing_else():
     first, second = (find(of_pool(16, draw)) for draw in DRAWS)
     assert replace(second, draw=0) == first
     x, y = torch.ones(1, 2, 3), torch.ones(1, 2, 1)
-    answers = [one.learner().stream(x, y) for one in (first, second)]
+    answers = [one.learner(one.seed_of(0)).stream(x, y) for one in (first, second)]
     assert not torch.equal(*answers)
     assert first.seen(1).prior.weights().shape == (16, 3)
 
@@ -305,7 +304,7 @@ def test_draws_differ_in_pool_and_weights_and_in_nothing_else():
 def test_a_checkpoint_still_gives_its_recorded_errors(name):
     experiment, record = find(name), records.read(name)
     learner = records.load_weights(experiment.learner(), name)
-    figure = record.figures[0]
+    figure = record.results[0]
     tasks = experiment.evaluations()[figure.tasks]()
     again = experiment.evaluate(
         learner, tasks, n_tasks=figure.n_tasks // 4, seed=figure.seed

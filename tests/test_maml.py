@@ -5,7 +5,6 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import evaluate
 from labkit.learners.inner_loop import gradient_descent
@@ -14,6 +13,7 @@ from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import cross_entropy, meta_loss, squared_error
+from labkit.randomness import seeded
 from labkit.tasks.sinusoids import Sinusoids
 from labkit.training import NonFiniteLossError, meta_train
 
@@ -21,7 +21,7 @@ T = 3
 
 
 def draw(*shape, seed):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def regression(support=4, query=5):
@@ -126,7 +126,7 @@ def test_meta_gradient_is_that_of_central_differences(make, sample, loss, object
     learner, episode = make(), sample()
     gradient = meta_gradient(learner, episode, loss, objective)
     directions = [draw(*p.shape, seed=i) for i, p in enumerate(learner.parameters())]
-    h, values = 1e-6, {}
+    h, values = 1e-7, {}
     with torch.no_grad():
         for sign in (1, -1):
             for p, direction in zip(learner.parameters(), directions, strict=True):
@@ -186,7 +186,7 @@ def test_meta_gradient_of_a_linear_model_has_a_closed_form(inner_steps, first_or
 
 
 def test_first_order_points_elsewhere():
-    """Here by 12 degrees, in a linear model by as much as I − αH turns a vector."""
+    """Here by 33 degrees, in a linear model by as much as I − αH turns a vector."""
     gradients = [
         torch.cat(
             [g.flatten() for g in meta_gradient(learner, regression(), squared_error)]
@@ -194,7 +194,7 @@ def test_first_order_points_elsewhere():
         for learner in (on_sinusoids(), on_sinusoids(first_order=True))
     ]
     angle = torch.rad2deg(torch.cosine_similarity(*gradients, dim=0).acos())
-    assert 10 < angle < 15
+    assert 25 < angle < 40
 
 
 def test_vmap_through_pytorchs_batch_norm_is_wrong_where_the_task_axis_is_right():

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.learners.anil import ANIL
 from labkit.learners.maml import MAML
@@ -13,6 +12,7 @@ from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import cross_entropy, meta_loss, squared_error
+from labkit.randomness import seeded
 from labkit.tasks.sinusoids import Sinusoids
 from labkit.training import meta_train
 
@@ -20,7 +20,7 @@ T = 3
 
 
 def draw(*shape, seed):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def regression():
@@ -193,7 +193,7 @@ def test_a_training_step_never_waits_for_the_device(kind, objective):
 def test_training_makes_adaptation_better(kind, objective):
     learner = on_sinusoids(kind, inner_rate=0.02).float()
     tasks = Sinusoids(shot=5, query=5)
-    fixed = tasks.sample(100, generator=generator(9))
+    fixed = tasks.sample(100, generator=seeded(9))
     before = meta_loss(learner, fixed, squared_error)
     meta_train(
         learner,

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.learners.matching import MatchingNet
 from labkit.learners.matching_fce import MatchingNetFCE
@@ -12,6 +11,7 @@ from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.objective import cross_entropy, meta_loss
+from labkit.randomness import seeded
 
 T, C, D = 2, 3, 4
 
@@ -27,7 +27,7 @@ def ready(learner):
 def episode(shot, query=3):
     def side(examples, seed):
         shape = (T, C * examples, D)
-        x = torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+        x = torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
         y = F.one_hot(torch.arange(C).repeat(examples), C).double()
         return x, y.expand(T, -1, -1)
 
@@ -138,7 +138,7 @@ def test_only_full_context_depends_on_the_order_of_the_support(make, order_matte
 def test_a_query_does_not_change_with_its_companions(make):
     learner = make(Conv4(size=16, width=4)).eval()
     support_x, query_x = (
-        torch.rand(1, n, 1, 16, 16, generator=generator(n)) for n in (3, 6)
+        torch.rand(1, n, 1, 16, 16, generator=seeded(n)) for n in (3, 6)
     )
     adapted = learner.adapt(support_x, torch.eye(3).unsqueeze(0))
     torch.testing.assert_close(
@@ -162,7 +162,7 @@ def test_a_confident_mistake_has_a_finite_loss_and_a_gradient():
 
 def test_a_class_without_support_has_probability_zero():
     learner = MatchingNet(network()).eval()
-    x = torch.randn(1, 2, D, generator=generator(0))
+    x = torch.randn(1, 2, D, generator=seeded(0))
     labels = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
     log_probabilities = learner.predict(learner.adapt(x, labels), x)
     assert torch.equal(log_probabilities[..., 2].exp(), torch.zeros(1, 2))
@@ -182,7 +182,7 @@ def test_a_training_step_never_waits_for_the_device(make):
 @pytest.mark.parametrize("make", [ProtoNet, MatchingNet, MatchingNetFCE])
 def test_lower_precision_changes_a_loss_little(make):
     learner = make(Conv4(size=16)).train()
-    x = torch.rand(1, 5, 1, 16, 16, generator=generator(0))
+    x = torch.rand(1, 5, 1, 16, 16, generator=seeded(0))
     e = Episode(x, torch.eye(5).unsqueeze(0), x + 0.1, torch.eye(5).unsqueeze(0))
     full = meta_loss(learner, e, cross_entropy)
     with torch.autocast("cpu", torch.bfloat16):

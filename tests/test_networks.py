@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.networks.conv4 import Conv4
 from labkit.networks.conv_block import (
     conv_block,
@@ -14,6 +13,7 @@ from labkit.networks.conv_block import (
 )
 from labkit.networks.mlp import MLP
 from labkit.networks.network import require_network
+from labkit.randomness import seeded
 
 WIDTH, SIZE = 5, 18
 
@@ -23,16 +23,16 @@ def conv4(**options):
 
 
 def per_task(network, n_tasks):
-    drawn = network.initial_parameters(n_tasks, generator=generator(7))
+    drawn = network.initial_parameters(n_tasks, generator=seeded(7))
     return {
-        name: value.double() + 0.1 * torch.randn(value.shape, generator=generator(8))
+        name: value.double() + 0.1 * torch.randn(value.shape, generator=seeded(8))
         for name, value in drawn.items()
     }
 
 
 def images(*leading, seed=0):
     shape = (*leading, 1, SIZE, SIZE)
-    return torch.rand(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.rand(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def textbook_conv4(network):
@@ -52,7 +52,7 @@ def textbook_conv4(network):
 def test_conv4_is_the_textbook_network_in_training_and_evaluation():
     network, x = conv4(), images(6)
     for block in range(4):
-        nn.init.normal_(network.get_parameter(f"scale{block}"), generator=generator(1))
+        nn.init.normal_(network.get_parameter(f"scale{block}"), generator=seeded(1))
     textbook = textbook_conv4(network)
     torch.testing.assert_close(network(x), textbook(x))
     network(x + 1), textbook(x + 1)
@@ -61,7 +61,7 @@ def test_conv4_is_the_textbook_network_in_training_and_evaluation():
 
 def block_arguments(groups, inputs, seed=0):
     def draw(*shape):
-        source = generator(seed + len(shape) + shape[0])
+        source = seeded(seed + len(shape) + shape[0])
         return torch.randn(shape, generator=source, dtype=torch.float64)
 
     x, weight = draw(3, groups * inputs, 7, 6), draw(groups * WIDTH, inputs, 3, 3)
@@ -136,7 +136,7 @@ def test_conv4_with_a_set_of_parameters_a_task_is_a_loop_over_tasks(training, tr
 def test_mlp_with_a_set_of_parameters_a_task_is_a_loop_over_tasks():
     network = MLP(2, (7, 6), 3).double()
     parameters = per_task(network, 3)
-    x = torch.randn(3, 4, 2, dtype=torch.float64, generator=generator(0))
+    x = torch.randn(3, 4, 2, dtype=torch.float64, generator=seeded(0))
     for t in range(3):
         own = {name: value[t] for name, value in parameters.items()}
         hidden = F.relu(x[t] @ own["weight0"].T + own["bias0"])

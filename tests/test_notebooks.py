@@ -15,7 +15,7 @@ import yaml
 from nbformat import NotebookNode
 
 from book import chapters
-from labkit.notebooks import PROFILES, by_profile
+from labkit.experiments.profiles import PROFILES, by_profile
 
 PATHS = chapters.find([])
 every_chapter = pytest.mark.parametrize("path", PATHS, ids=[p.stem for p in PATHS])

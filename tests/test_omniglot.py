@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from labkit.data import DamagedData, DataFile, MissingData, digest
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, concatenate
+from labkit.tasks.downloads import DamagedData, DataFile, MissingData, digest
 
 BACKGROUND = {
     "Alphabet_of_the_Magi": 20,

@@ -3,24 +3,24 @@
 import pytest
 import torch
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.learners.anil import ANIL
 from labkit.learners.in_context import InContext
 from labkit.learners.maml import MAML
 from labkit.learners.protonet import ProtoNet
+from labkit.measures.price import price
 from labkit.networks.mlp import MLP
 from labkit.networks.transformer import Transformer
 from labkit.networks.with_head import WithHead
 from labkit.objective import squared_error
-from labkit.price import price
+from labkit.randomness import seeded
 
 IN, WIDTH, OUT, SUPPORT = 3, 8, 2, 5
 FLOAT = 4
 
 
 def task(n_tasks=1):
-    x = torch.randn(n_tasks, SUPPORT, IN, generator=generator(0))
+    x = torch.randn(n_tasks, SUPPORT, IN, generator=seeded(0))
     y = torch.eye(OUT)[torch.arange(SUPPORT) % OUT].expand(n_tasks, -1, -1)
     return Episode(x, y, x, y)
 

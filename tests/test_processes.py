@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.gaussian import moments, negative_log_likelihood
 from labkit.learners.anp import ANP
@@ -12,6 +11,7 @@ from labkit.learners.cnp import CNP
 from labkit.learners.snail import SNAIL
 from labkit.networks.attention import Attention
 from labkit.objective import meta_loss
+from labkit.randomness import seeded
 
 T, S, Q = 3, 9, 4
 
@@ -24,7 +24,7 @@ every_learner = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS
 
 
 def drawn(*shape):
-    return torch.randn(shape, generator=generator(sum(shape)), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(sum(shape)), dtype=torch.float64)
 
 
 def episode(inputs=1, outputs=1):
@@ -158,7 +158,7 @@ def test_reading_one_example_more_gives_the_state_of_reading_all(make):
 )
 def test_only_snail_depends_on_the_order_of_the_support(name, order_matters):
     learner, e = MAKERS[name]().double(), episode()
-    order = torch.randperm(S, generator=generator(0))
+    order = torch.randperm(S, generator=seeded(0))
     permuted = Episode(
         e.support_x[:, order], e.support_y[:, order], e.query_x, e.query_y
     )

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
+from labkit.learners.baselines.nearest_centroid import NearestCentroid
 from labkit.learners.matching import MatchingNet
-from labkit.learners.nearest_centroid import NearestCentroid
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.objective import cross_entropy, meta_loss
+from labkit.randomness import seeded
 
 T, C, D = 2, 3, 4
 DISTANCES = ["squared_euclidean", "cosine"]
@@ -24,7 +24,7 @@ def protonet(distance="squared_euclidean"):
 def episode(shot=2, query=3, seed=0):
     def side(examples, seed):
         shape = (T, C * examples, D)
-        x = torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+        x = torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
         y = F.one_hot(torch.arange(C).repeat(examples), C).double()
         return x, y.expand(T, -1, -1).clone()
 
@@ -64,7 +64,7 @@ def test_squared_euclidean_is_a_linear_classifier_up_to_a_constant_of_the_query(
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_the_order_of_the_support_does_not_matter(distance):
     learner, e = protonet(distance), episode()
-    order = torch.randperm(e.support_x.shape[1], generator=generator(3))
+    order = torch.randperm(e.support_x.shape[1], generator=seeded(3))
     torch.testing.assert_close(
         learner.adapt(e.support_x[:, order], e.support_y[:, order]),
         learner.adapt(e.support_x, e.support_y),
@@ -80,7 +80,7 @@ def test_the_order_of_the_support_does_not_matter(distance):
 def test_the_stated_normalisation_is_what_evaluation_does(make, track):
     learner = make(Conv4(size=16, width=4, track_running_stats=track)).eval()
     support_x, query_x = (
-        torch.rand(1, n, 1, 16, 16, generator=generator(n)) for n in (3, 6)
+        torch.rand(1, n, 1, 16, 16, generator=seeded(n)) for n in (3, 6)
     )
     prototypes = learner.adapt(support_x, torch.eye(3).unsqueeze(0))
     alone = learner.predict(prototypes, query_x[:, :2])

@@ -9,26 +9,34 @@ from pathlib import Path
 import pytest
 import torch
 
-from labkit import records
-from labkit.device import generator
 from labkit.evaluation import Evaluation
-from labkit.experiments import EXPERIMENTS, find
+from labkit.experiments import EXPERIMENTS, find, records
 from labkit.experiments.characters import FewShotCharacters
 from labkit.experiments.experiment import require_writable, run
+from labkit.experiments.linear_regression import InContextRegression
+from labkit.experiments.records import DamagedRecord, Published, Record, Result
+from labkit.files import CLONE, home
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
-from labkit.records import Figure, Published, Record
+from labkit.randomness import SCHEME, seeded
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet
 
-STORED = sorted(records.RESULTS.glob("*.json"))
+STORED = sorted((CLONE / "data" / "results").glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
 OF_CHARACTERS = [n for n in TRAINED if isinstance(find(n), FewShotCharacters)]
-CHAPTERS = sorted((records.REPOSITORY / "chapters").glob("*.ipynb"))
+CHAPTERS = sorted((CLONE / "chapters").glob("*.ipynb"))
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    """An empty folder of results of one's own."""
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    return tmp_path
 
 
 def a_record(name="trial"):
-    figure = Figure.of(
+    figure = Result.of(
         "5-way 1-shot",
         Evaluation(0.9512, 0.0041, 1000, 0, "inductive"),
         Published(0.988, "Snell et al. 2017, Table 1"),
@@ -37,8 +45,9 @@ def a_record(name="trial"):
         experiment=name,
         command=f"python -m labkit train {name}",
         configuration={"steps": 10},
-        figures=[figure],
+        results=[figure],
         seed=0,
+        seed_scheme=SCHEME,
         seconds=1.5,
         device="cpu (test)",
         threads=1,
@@ -47,20 +56,50 @@ def a_record(name="trial"):
     )
 
 
-def test_a_record_reads_back_as_it_was_written(tmp_path):
-    a_record().write(tmp_path)
-    assert records.read("trial", tmp_path) == a_record()
+def test_a_record_reads_back_as_it_was_written(own_home):
+    a_record().write()
+    assert records.read("trial") == a_record()
 
 
-def test_a_missing_record_names_the_command_and_those_there_are(tmp_path):
-    a_record().write(tmp_path)
+def test_a_missing_record_names_the_command_and_those_there_are(own_home):
+    a_record().write()
     with pytest.raises(FileNotFoundError, match=r"labkit train other.*trial"):
-        records.read("other", tmp_path)
+        records.read("other")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda fields: fields.pop("commit"),
+        lambda fields: fields.update(extra=1),
+        lambda fields: fields.update(results=3),
+        lambda fields: fields["results"][0].update(mean="high"),
+        lambda fields: fields["results"][0].pop("mean"),
+        lambda fields: fields["results"][0].update(published={"value": 1}),
+    ],
+    ids=["missing", "extra", "no list", "no number", "result", "published"],
+)
+def test_a_record_with_other_fields_is_named_with_the_remedy(own_home, damage):
+    path = a_record().write()
+    fields = json.loads(path.read_text())
+    damage(fields)
+    path.write_text(json.dumps(fields))
+    with pytest.raises(
+        DamagedRecord, match=r"(?s)trial.json is no record.*labkit train"
+    ):
+        records.read("trial")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"results": []}'])
+def test_what_is_no_record_at_all_is_named_too(own_home, text):
+    a_record().write().write_text(text)
+    with pytest.raises(DamagedRecord, match=r"trial.json is no record"):
+        records.read("trial")
 
 
 def test_a_missing_figure_lists_those_there_are():
     with pytest.raises(KeyError, match="5-way 1-shot"):
-        a_record().figure("5-way 2-shot")
+        a_record().result("5-way 2-shot")
 
 
 def test_tables_show_ours_beside_the_published():
@@ -74,24 +113,31 @@ def test_tables_show_ours_beside_the_published():
 
 def test_what_is_no_accuracy_is_shown_in_its_unit_and_not_in_percent():
     record = a_record()
-    likelihood = replace(record.figures[0], mean=0.7912, unit="nats per target")
-    head, _, row = records.table([replace(record, figures=[likelihood])]).splitlines()
+    likelihood = replace(record.results[0], mean=0.7912, unit="nats per target")
+    head, _, row = records.table([replace(record, results=[likelihood])]).splitlines()
     assert "| nats per target |" in head
     assert "| 0.79 ± 0.00 |" in row and "| 0.99 (Snell" in row
 
 
-def test_weights_return_as_they_were_and_are_named_by_their_content(tmp_path):
+def kept(learner, name="trial"):
+    """The path of its weights, which the record of that name tells of."""
+    digest = records.save_weights(learner, name)
+    replace(a_record(name), checkpoint_sha256=digest).write()
+    return home() / "checkpoints" / f"{name}.safetensors"
+
+
+def test_weights_return_as_they_were_and_are_named_by_their_content(own_home):
     first, second = ProtoNet(Conv4(seed=1)), ProtoNet(Conv4(seed=2))
-    digest = records.save_weights(first, "trial", tmp_path)
-    assert digest == records.sha256(tmp_path / "trial.safetensors")
-    records.load_weights(second, "trial", tmp_path)
+    path = kept(first)
+    assert records.sha256(path) == records.read("trial").checkpoint_sha256
+    records.load_weights(second, "trial")
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name])
 
 
-def test_missing_weights_name_the_command(tmp_path):
+def test_missing_weights_name_the_command(own_home):
     with pytest.raises(FileNotFoundError, match="labkit train trial"):
-        records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
+        records.load_weights(ProtoNet(Conv4()), "trial")
 
 
 def test_the_commit_is_that_of_this_repository_and_of_no_other(tmp_path, monkeypatch):
@@ -103,23 +149,30 @@ def test_the_commit_is_that_of_this_repository_and_of_no_other(tmp_path, monkeyp
     (tmp_path / "labkit" / "file.py").touch()
     git("add", ".")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "one")
-    monkeypatch.setattr(records, "REPOSITORY", tmp_path / "labkit")
+    monkeypatch.setattr(records, "CLONE", tmp_path / "labkit")
     assert records.surroundings(torch.device("cpu"))["commit"] == "unknown"
-    monkeypatch.setattr(records, "REPOSITORY", tmp_path.resolve())
+    monkeypatch.setattr(records, "CLONE", tmp_path.resolve())
     unchanged = records.surroundings(torch.device("cpu"))["commit"]
     assert re.fullmatch("[0-9a-f]{12}", unchanged)
     (tmp_path / "labkit" / "file.py").write_text("changed")
     assert records.surroundings(torch.device("cpu"))["commit"] == unchanged + "+"
 
 
-def test_damaged_weights_and_those_of_another_learner_are_named(tmp_path):
-    records.save_weights(ProtoNet(Conv4()), "trial", tmp_path)
+def test_weights_of_another_learner_are_named(own_home):
+    kept(ProtoNet(Conv4()))
     with pytest.raises(RuntimeError, match=r"trial.safetensors holds .* ProtoNet"):
-        records.load_weights(ProtoNet(Conv4(width=3)), "trial", tmp_path)
-    path = tmp_path / "trial.safetensors"
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"trial.safetensors is damaged.*labkit train"):
-        records.load_weights(ProtoNet(Conv4()), "trial", tmp_path)
+        records.load_weights(ProtoNet(Conv4(width=3)), "trial")
+
+
+def test_weights_that_are_not_those_recorded_are_refused(own_home):
+    """A flipped bit, a short file, and another experiment's weights of one shape."""
+    path, other = kept(ProtoNet(Conv4())), kept(ProtoNet(Conv4(seed=1)), "other")
+    whole = path.read_bytes()
+    flipped = bytes([*whole[:-1], whole[-1] ^ 1])
+    for content in (flipped, whole[:500], other.read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(DamagedRecord, match=r"trial.safetensors is damaged.*train"):
+            records.load_weights(ProtoNet(Conv4()), "trial")
 
 
 def test_an_unknown_experiment_lists_those_like_it():
@@ -151,7 +204,7 @@ def test_a_record_is_of_the_experiment_as_it_stands(name):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_checkpoint_is_the_one_its_record_was_made_with(name):
-    path = records.CHECKPOINTS / f"{name}.safetensors"
+    path = CLONE / "data" / "checkpoints" / f"{name}.safetensors"
     assert records.sha256(path) == records.read(name).checkpoint_sha256
 
 
@@ -162,7 +215,7 @@ def test_a_checkpoint_still_gives_its_recorded_figure(name, source):
     if source == "held-out alphabets" and not omniglot.available("small2"):
         pytest.skip("needs Omniglot: python -m labkit data omniglot small2")
     tasks_name = f"{source}, 5-way 1-shot between alphabets"
-    figure = record.figure(tasks_name)
+    figure = record.result(tasks_name)
     learner = records.load_weights(experiment.learner(), name)
     tasks = experiment.evaluations()[tasks_name]()
     again = experiment.evaluate(
@@ -184,7 +237,7 @@ def test_an_experiment_runs_from_tasks_to_figures(capsys):
         smoke=True,
     )
     assert record.seed == 5
-    assert all(0 <= figure.mean <= 1 for figure in record.figures)
+    assert all(0 <= figure.mean <= 1 for figure in record.results)
     assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
 
 
@@ -196,16 +249,15 @@ def test_a_folder_that_takes_no_results_is_named_before_training(tmp_path, monke
 
 
 def test_an_experiment_that_was_changed_does_not_go_on_from_its_old_weights(
-    tmp_path, monkeypatch
+    own_home, monkeypatch
 ):
-    monkeypatch.setattr("labkit.experiments.experiment.RUNS", tmp_path)
-    monkeypatch.setattr(records, "save_weights", lambda learner, name: "0" * 64)
-    monkeypatch.setattr(Record, "write", lambda self: records.REPOSITORY / "small.json")
-    settings = {"seed": 5, "device": torch.device("cpu"), "n_tasks": 2}
+    monkeypatch.setattr(InContextRegression, "tasks_judged", 8)
+    settings = {"seed": 5, "device": torch.device("cpu")}
     small = replace(find("linear-pool-4-draw-0"), steps=3)
     record = run("small", small, **settings)
     assert record.experiment == "small-seed5"  # and the book's "small" is untouched
-    assert {figure.seed for figure in record.figures} == {5}
+    assert records.read("small-seed5") == record
+    assert {result.seed for result in record.results} == {5}
     with pytest.raises(ValueError, match=r"noise 0.25 -> 3.0.*Delete the file"):
         run("small", replace(small, noise=3.0), **settings)
 
@@ -218,11 +270,11 @@ def test_the_standard_tables_run_given_the_release(name, monkeypatch):
         tuple(f"A/character{n:02}" for n in range(80)),
         ("A",),
     )
-    parts = release.split(30, 20, 30, generator=generator(0))
+    parts = release.split(30, 20, 30, generator=seeded(0))
     monkeypatch.setattr("labkit.experiments.characters._vinyals", lambda size: parts)
     monkeypatch.setattr(FewShotCharacters, "data_sha256", lambda self: {})
     record = run(name, find(name), seed=0, device=torch.device("cpu"), smoke=True)
-    assert [figure.published is not None for figure in record.figures] == [True, True]
+    assert [figure.published is not None for figure in record.results] == [True, True]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -237,7 +289,7 @@ def test_rows_of_records_shown_in_a_chapter_are_those_of_the_records(path):
 
 
 def test_the_figures_in_the_readme_are_those_of_the_records():
-    readme = (records.REPOSITORY / "README.md").read_text()
+    readme = (CLONE / "README.md").read_text()
     tables = re.findall(
         r"<!-- records:begin (.*?) \| (.*?) -->\n(.*?)\n<!-- records:end -->",
         readme,

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.learners.mann import FLOOR, MANN
 from labkit.learners.recurrent import LSTMLearner
+from labkit.measures.streams import stream_loss
 from labkit.networks.conv4 import Conv4
 from labkit.networks.flat import Flat
 from labkit.objective import accuracy, cross_entropy
-from labkit.streaming import stream_loss
+from labkit.randomness import seeded
 from labkit.training import meta_train
 
 T, L, C, D = 3, 7, 3, 4
@@ -36,7 +36,7 @@ def ready(learner):
 
 
 def examples(seed=0):
-    source = generator(seed)
+    source = seeded(seed)
     x = torch.randn(T, L, D, generator=source, dtype=torch.float64)
     y = F.one_hot(torch.randint(C, (T, L), generator=source), C).double()
     return x, y
@@ -200,7 +200,7 @@ def test_training_on_streams_finds_which_label_goes_with_which_sign():
     learner = LSTMLearner(Flat(features=1), 2, hidden=16)
     options = {"steps": 200, "tasks_per_step": 32, "learning_rate": 0.02}
     meta_train(learner, Signs(), objective=stream_loss, **options)
-    e = Signs().sample(200, generator=generator(9))
+    e = Signs().sample(200, generator=seeded(9))
     answers = learner.predict(learner.adapt(e.support_x, e.support_y), e.query_x)
     assert accuracy(answers, e.query_y).mean() > 0.95
 
@@ -211,7 +211,7 @@ def test_the_gradient_through_the_stream_is_that_of_finite_differences(make):
     episode, step = Episode(x, y, x, y), 1e-6
     stream_loss(learner, episode, cross_entropy).backward()
     direction = {
-        name: torch.randn(p.shape, generator=generator(i), dtype=p.dtype)
+        name: torch.randn(p.shape, generator=seeded(i), dtype=p.dtype)
         for i, (name, p) in enumerate(learner.named_parameters())
     }
     slope = sum((p.grad * direction[n]).sum() for n, p in learner.named_parameters())

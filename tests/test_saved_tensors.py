@@ -2,7 +2,7 @@
 
 import torch
 
-from labkit.saved_tensors import saved_bytes
+from labkit.measures.saved_tensors import saved_bytes
 
 x = torch.ones(100, requires_grad=True)  # 400 bytes
 

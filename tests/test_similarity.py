@@ -2,12 +2,12 @@
 
 import torch
 
-from labkit.device import generator
-from labkit.similarity import linear_cka
+from labkit.measures.similarity import linear_cka
+from labkit.randomness import seeded
 
 
 def draw(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def test_rotation_shift_and_scale_change_nothing():

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from labkit.device import generator
-from labkit.learners.sinusoid_oracle import SinusoidOracle
+from labkit.learners.oracles.sinusoids import SinusoidOracle
 from labkit.objective import squared_error, task_losses
+from labkit.randomness import seeded
 from labkit.tasks.sinusoids import (
     Sinusoids,
     best_fixed_error,
@@ -28,10 +28,10 @@ def quadrature(f, points=60):
 
 def test_episodes_have_the_ranges_and_shapes_of_the_paper():
     tasks = Sinusoids(shot=5, query=7)
-    episode = tasks.sample(4000, generator=generator(0))
+    episode = tasks.sample(4000, generator=seeded(0))
     assert episode.support_x.shape == episode.support_y.shape == (4000, 5, 1)
     assert episode.query_x.shape == episode.query_y.shape == (4000, 7, 1)
-    amplitude, phase = tasks.functions(4000, generator=generator(0))
+    amplitude, phase = tasks.functions(4000, generator=seeded(0))
     for drawn, low, high in (
         (amplitude, 0.1, 5.0),
         (phase, 0.0, math.pi),
@@ -45,10 +45,10 @@ def test_episodes_have_the_ranges_and_shapes_of_the_paper():
 
 
 def test_sample_is_functions_and_then_observe():
-    tasks, g = Sinusoids(3, 4), generator(5)
+    tasks, g = Sinusoids(3, 4), seeded(5)
     amplitude, phase = tasks.functions(6, generator=g)
     episode = tasks.observe(amplitude, phase, generator=g)
-    sampled = tasks.sample(6, generator=generator(5))
+    sampled = tasks.sample(6, generator=seeded(5))
     assert torch.equal(sampled.query_x, episode.query_x)
     assert torch.equal(sampled.query_y, wave(episode.query_x, amplitude, phase))
     for t in range(6):
@@ -97,7 +97,7 @@ def test_the_sign_of_the_phase_changes_no_error():
 
 @pytest.mark.parametrize("shot", [2, 5])
 def test_the_oracle_is_exact_from_two_points_on(shot):
-    episode = Sinusoids(shot, query=20).sample(500, generator=generator(1))
+    episode = Sinusoids(shot, query=20).sample(500, generator=seeded(1))
     losses = task_losses(SinusoidOracle(), episode, squared_error)
     assert losses.median() < 1e-10
     assert losses.mean() < 1e-4
@@ -113,7 +113,7 @@ def test_the_oracle_finds_the_coefficients_in_double_precision():
 
 
 def test_one_point_leaves_the_oracle_a_line_of_waves_and_it_passes_through_the_point():
-    episode = Sinusoids(shot=1, query=20).sample(500, generator=generator(2))
+    episode = Sinusoids(shot=1, query=20).sample(500, generator=seeded(2))
     oracle = SinusoidOracle()
     fitted = oracle.adapt(episode.support_x, episode.support_y)
     at_support = oracle.predict(fitted, episode.support_x)

@@ -6,23 +6,23 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit import records
-from labkit.device import generator
+from labkit.experiments import records
 from labkit.experiments.stream import EXPERIMENTS, presented
 from labkit.learners.recurrent import StreamLearner
-from labkit.networks.flat import Flat
-from labkit.streaming import (
+from labkit.measures.streams import (
     by_presentation,
     ceiling_by_elimination,
     evaluate_stream,
     presentation_of,
 )
+from labkit.networks.flat import Flat
+from labkit.randomness import seeded
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot
 from labkit.tasks.stream import Stream
 
 N = 5
-RECORDED = [name for name in EXPERIMENTS if (records.RESULTS / f"{name}.json").exists()]
+RECORDED = [name for name in EXPERIMENTS if name in records.recorded()]
 
 
 def characters(classes=12, drawings=6):
@@ -75,7 +75,7 @@ def fixed_labels():
 
 
 def test_a_stream_shows_each_class_equally_often_in_any_order():
-    e = streams().sample(200, generator=generator(0))
+    e = streams().sample(200, generator=seeded(0))
     assert e.support_y.sum(1).eq(4).all()
     first = e.support_y[:, 0].mean(0)
     assert (first - 1 / N).abs().max() < 0.12  # four standard deviations
@@ -83,7 +83,7 @@ def test_a_stream_shows_each_class_equally_often_in_any_order():
 
 
 def test_drawings_keep_their_labels_and_none_comes_twice():
-    e = streams().sample(50, generator=generator(0))
+    e = streams().sample(50, generator=seeded(0))
     who, drawing = identities(torch.cat([e.support_x, e.query_x], 1))
     label = torch.cat([e.support_y, e.query_y], 1).argmax(-1)
     for t in range(50):
@@ -93,7 +93,7 @@ def test_drawings_keep_their_labels_and_none_comes_twice():
 
 def test_labels_mean_something_else_in_every_task_unless_they_are_fixed():
     def spread(tasks):
-        e = Stream(tasks).sample(400, generator=generator(0))
+        e = Stream(tasks).sample(400, generator=seeded(0))
         of_class_0 = e.support_y[identities(e.support_x)[0] == 0].mean(0)
         return of_class_0.max().item()
 
@@ -102,7 +102,7 @@ def test_labels_mean_something_else_in_every_task_unless_they_are_fixed():
 
 
 def test_fixed_labels_are_the_class_modulo_the_number_of_labels():
-    e = Stream(fixed_labels()).sample(99, generator=generator(0))
+    e = Stream(fixed_labels()).sample(99, generator=seeded(0))
     who, _ = identities(e.support_x)
     assert torch.equal(e.support_y.argmax(-1), who % N)
     assert who.unique().tolist() == list(range(10))  # two a label; two are left over
@@ -165,12 +165,12 @@ def test_stored_weights_still_give_their_recorded_figure(name, source):
     tasks_name = presented(source, 2)
     tasks = experiment.evaluations()[tasks_name]()
     again = experiment.evaluate(learner, tasks, n_tasks=200, seed=0)
-    recorded = records.read(name).figure(tasks_name)
+    recorded = records.read(name).result(tasks_name)
     assert again.mean == pytest.approx(recorded.mean, abs=2 * again.ci95)
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_no_recorded_figure_is_above_the_ceiling_at_the_first_presentation(name):
     for source in ("fresh glyphs", "held-out alphabets"):
-        figure = records.read(name).figure(presented(source, 1))
+        figure = records.read(name).result(presented(source, 1))
         assert figure.mean < ceiling_by_elimination(N) + 2 * figure.ci95

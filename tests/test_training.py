@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.device import generator
 from labkit.episode import Episode
 from labkit.evaluation import task_scores
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.objective import squared_error
+from labkit.randomness import TRAINING, VALIDATION, seeded
 from labkit.training import (
-    VALIDATION_SEED,
     NonFiniteLossError,
     cosine,
     halving,
@@ -194,7 +193,7 @@ def test_validation_keeps_the_best_weights_and_stops_early():
     assert len(history.losses) < 500
     assert looks.index(min(looks)) == len(looks) - 1 - 4
     kept = task_scores(
-        learner, Lines(), score=squared_error, n_tasks=200, seed=VALIDATION_SEED
+        learner, Lines(), score=squared_error, n_tasks=200, seed=3, stream=VALIDATION
     )
     assert kept.mean().item() == min(looks) < looks[-1]
 
@@ -276,5 +275,5 @@ def test_training_draws_its_tasks_from_its_seed_alone():
     torch.manual_seed(1)
     second = train(ScaledMean(), Lines(), steps=5)
     assert first.losses == second.losses
-    tasks = Lines().sample(1, generator=generator(3))
+    tasks = Lines().sample(1, generator=seeded(3, TRAINING))
     assert first.losses[0] == tasks.query_y.square().mean().item()  # θ = 0 predicts 0

@@ -5,10 +5,10 @@ import copy
 import torch
 from torch.nn import functional as F
 
-from labkit.device import generator
+from labkit.learners.baselines.tuned_tokens import TunedTokens
 from labkit.learners.in_context_tokens import InContextTokens
-from labkit.learners.tuned_tokens import TunedTokens
 from labkit.networks.transformer import Transformer
+from labkit.randomness import seeded
 from labkit.tasks.languages.invented import Languages
 from labkit.tasks.languages.vocabulary import TOKENS
 
@@ -22,7 +22,7 @@ def model():
 
 
 def episode():
-    return Languages(S, Q).sample(T, generator=generator(0))
+    return Languages(S, Q).sample(T, generator=seeded(0))
 
 
 def test_every_task_is_tuned_as_if_it_were_alone_with_adam_by_the_loop():

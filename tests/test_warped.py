@@ -2,8 +2,8 @@
 
 import torch
 
-from labkit.device import generator
 from labkit.episode import Episode
+from labkit.randomness import seeded
 from labkit.tasks.warped import Warped
 
 
@@ -27,13 +27,13 @@ def position(images):
 
 
 def test_no_strength_is_no_change():
-    plain = Dots().sample(2, generator=generator(0))
-    same = Warped(Dots(), linear=0.0, shift=0.0).sample(2, generator=generator(0))
+    plain = Dots().sample(2, generator=seeded(0))
+    same = Warped(Dots(), linear=0.0, shift=0.0).sample(2, generator=seeded(0))
     torch.testing.assert_close(same.support_x, plain.support_x)
 
 
 def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
-    episode = Warped(Dots(), linear=0.0, shift=0.1).sample(2, generator=generator(0))
+    episode = Warped(Dots(), linear=0.0, shift=0.1).sample(2, generator=seeded(0))
     spread = position(episode.support_x).flatten(0, -2).std(0)
     torch.testing.assert_close(spread, torch.full((2,), 0.1), atol=0.01, rtol=0)
 
@@ -41,7 +41,7 @@ def test_shift_is_a_standard_deviation_in_fractions_of_the_side():
 def test_linear_moves_a_point_by_its_distance_from_the_centre():
     """A dot at (a, a): each of its coordinates moves by a times two random numbers."""
     warped = Warped(Off(), linear=0.1, shift=0.0)
-    images = warped.sample(100, generator=generator(0)).support_x
+    images = warped.sample(100, generator=seeded(0)).support_x
     moved = position(images).flatten(0, -2)
     expected = (10 - Off.PLACE) / 21 * 2**0.5 * 0.1
     torch.testing.assert_close(
@@ -73,7 +73,7 @@ class Corners(Dots):
 
 def test_a_bend_moves_far_points_apart_and_its_size_is_in_fractions_of_the_side():
     bent = Warped(Corners(), linear=0.0, shift=0.0, bend=0.03)
-    images = bent.sample(2, generator=generator(0)).support_x.flatten(0, 1)
+    images = bent.sample(2, generator=seeded(0)).support_x.flatten(0, 1)
     upper = images.clone()
     upper[..., 10:, :] = 0
     lower = images - upper
@@ -85,8 +85,8 @@ def test_a_bend_moves_far_points_apart_and_its_size_is_in_fractions_of_the_side(
 
 
 def test_every_image_has_a_map_of_its_own_and_labels_stay():
-    plain = Dots().sample(2, generator=generator(0))
-    episode = Warped(Dots()).sample(2, generator=generator(0))
+    plain = Dots().sample(2, generator=seeded(0))
+    episode = Warped(Dots()).sample(2, generator=seeded(0))
     flat = episode.support_x.flatten(0, 1).flatten(1)
     assert flat.unique(dim=0).shape[0] > 790
     assert not torch.equal(episode.support_x, episode.query_x)

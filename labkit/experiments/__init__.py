@@ -1,8 +1,8 @@
 """Long trainings, each one command: `python -m labkit train NAME`.
 
 A chapter's reader cannot wait for these. Each writes a record, and where a chapter
-needs them its weights (`labkit.records`), so that every figure in the book that no cell
-computes can be traced to the command that did.
+needs them its weights (`labkit.experiments.records`), so that every figure in the book
+that no cell computes can be traced to the command that did.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from labkit.experiments.experiment import Experiment
 from labkit.experiments.gaussian_processes import EXPERIMENTS as GAUSSIAN_PROCESSES
 from labkit.experiments.languages import EXPERIMENTS as LANGUAGES
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
+from labkit.experiments.records import like
 from labkit.experiments.sinusoids import EXPERIMENTS as SINUSOIDS
 from labkit.experiments.stream import EXPERIMENTS as STREAMS
-from labkit.records import like
 
 EXPERIMENTS: dict[str, Experiment] = {
     **CHARACTERS,

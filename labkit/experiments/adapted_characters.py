@@ -28,12 +28,12 @@ from labkit.experiments.characters import (
 )
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gradient_based import GradientBased, Judged
-from labkit.learners.learner import Normalisation
+from labkit.experiments.records import sha256
+from labkit.learner import Normalisation
 from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
 from labkit.randomness import seeded
-from labkit.records import sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot
 from labkit.tasks.glyphs import draw_alphabets

@@ -20,8 +20,9 @@ from torch import nn
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation
 from labkit.experiments.experiment import Experiment
+from labkit.experiments.records import Published, sha256
+from labkit.learner import Learner
 from labkit.learners.distances import Distance
-from labkit.learners.learner import Learner
 from labkit.learners.matching import MatchingNet
 from labkit.learners.matching_fce import MatchingNetFCE
 from labkit.learners.protonet import ProtoNet
@@ -30,7 +31,6 @@ from labkit.networks.network import Network
 from labkit.networks.resnet import ResNet
 from labkit.networks.views import Views
 from labkit.randomness import seeded
-from labkit.records import Published, sha256
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot, concatenate
 from labkit.tasks.compounds import compounds

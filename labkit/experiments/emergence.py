@@ -19,8 +19,8 @@ from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
 from labkit.experiments.experiment import Experiment
-from labkit.induction import induction_score, matches, previous_token_score
 from labkit.learners.attention_only import AttentionOnly
+from labkit.measures.induction import induction_score, matches, previous_token_score
 from labkit.objective import Score, accuracy, meta_loss
 from labkit.randomness import spawn
 from labkit.tasks.bursty import Bursty, Test

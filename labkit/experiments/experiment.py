@@ -10,17 +10,15 @@ from typing import Any, ClassVar
 
 import torch
 
-from labkit import records
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation, device_of, evaluate
-from labkit.learners.learner import Learner
+from labkit.experiments import records
+from labkit.experiments.records import Published, Record, Result
+from labkit.files import home
+from labkit.learner import Learner
 from labkit.objective import Score, accuracy, cross_entropy, meta_loss
 from labkit.randomness import SCHEME, spawn
-from labkit.records import Figure, Published, Record
 from labkit.training import History, Objective, Schedule, constant, meta_train
-
-RUNS = records.REPOSITORY / "data" / "runs"
-"""Where unfinished trainings keep their state, to go on from after an interruption."""
 
 SMOKE_STEPS, SMOKE_TASKS = 2, 2
 
@@ -36,7 +34,7 @@ class Experiment:
     start: the experiment whose weights it starts from, or "" for fresh ones.
     published: figures from the literature, by the name of the tasks they are on.
     deviations: where the protocol differs from the published one.
-    unit: of the figures, as in `labkit.records.Figure`.
+    unit: of the figures, as in `labkit.experiments.records.Result`.
     tasks_judged: how many tasks a figure is the mean over.
     tasks_per_batch: how many of them are drawn at once.
     checkpoint_every: steps between two savings of an unfinished training.
@@ -172,12 +170,13 @@ def run(
     keeps nothing.
     """
     if not smoke:
-        for folder in (RUNS, records.RESULTS, records.CHECKPOINTS):
-            require_writable(folder)
+        for folder in ("runs", "results", "checkpoints"):
+            require_writable(home() / folder)
     own_seed = experiment.seed_of(seed)
     learner = experiment.learner(own_seed).to(device)
     if experiment.start:
-        records.load_weights(learner, experiment.start)
+        start = kept_as(experiment.start, 0 if smoke else seed)
+        records.load_weights(learner, start)
     # made before training, so that missing data is noticed now and not hours later
     evaluations = {name: make() for name, make in experiment.evaluations().items()}
     history = experiment.train(
@@ -185,39 +184,62 @@ def run(
         steps=SMOKE_STEPS if smoke else experiment.steps,
         seed=own_seed,
         label=name,
-        kept=None if smoke else RUNS / f"{name}-seed{seed}.pt",
+        kept=None if smoke else home() / "runs" / f"{name}-seed{seed}.pt",
     )
     # on the CPU the same seed draws the same tasks, wherever training ran
     learner.cpu()
-    figures = []
-    for tasks_name, tasks in evaluations.items():
-        evaluation = experiment.evaluate(
-            learner,
-            tasks,
-            n_tasks=SMOKE_TASKS if smoke else experiment.tasks_judged,
-            seed=seed,
-        )
-        published = experiment.published.get(tasks_name)
-        figure = Figure.of(tasks_name, evaluation, published, experiment.unit)
-        figures.append(figure)
-        report(f"{name}: {tasks_name}: {figure.measured()}")
-    kept_as = name if seed == 0 else f"{name}-seed{seed}"
+    results = judge(
+        experiment,
+        learner,
+        evaluations,
+        n_tasks=SMOKE_TASKS if smoke else None,
+        seed=seed,
+    )
+    for result in results:
+        report(f"{name}: {result.tasks}: {result.measured()}")
+    weights = None if smoke else records.save_weights(learner, kept_as(name, seed))
     record = Record(
-        experiment=kept_as,
+        experiment=kept_as(name, seed),
         command=f"python -m labkit train {name} --seed {seed}",
         configuration=experiment.configuration(),
-        figures=figures,
+        results=results,
         seed=seed,
         seed_scheme=SCHEME,
         seconds=round(history.seconds, 1),
         data_sha256=experiment.data_sha256(),
-        checkpoint_sha256=None if smoke else records.save_weights(learner, kept_as),
+        checkpoint_sha256=weights,
         deviations=list(experiment.deviations),
         **records.surroundings(device),
     )
     if not smoke:
-        report(f"{name}: wrote {record.write().relative_to(records.REPOSITORY)}")
+        report(f"{name}: wrote {record.write()}")
     return record
+
+
+def judge(
+    experiment: Experiment,
+    learner: Learner,
+    evaluations: Mapping[str, TaskDistribution],
+    *,
+    n_tasks: int | None,
+    seed: int,
+) -> list[Result]:
+    """The figures of a learner, each on `n_tasks` tasks; None for as many as usual."""
+    n_tasks = n_tasks or experiment.tasks_judged
+    return [
+        Result.of(
+            name,
+            experiment.evaluate(learner, tasks, n_tasks=n_tasks, seed=seed),
+            experiment.published.get(name),
+            experiment.unit,
+        )
+        for name, tasks in evaluations.items()
+    ]
+
+
+def kept_as(name: str, seed: int) -> str:
+    """What the record and the weights of a run with that seed are called."""
+    return name if seed == 0 else f"{name}-seed{seed}"
 
 
 def require_writable(folder: Path) -> None:

@@ -16,13 +16,13 @@ import torch
 
 from labkit.episode import TaskDistribution
 from labkit.experiments.experiment import Experiment
+from labkit.experiments.records import Published
 from labkit.gaussian import log_likelihood, negative_log_likelihood
+from labkit.learner import Learner
 from labkit.learners.anp import ANP
 from labkit.learners.cnp import CNP
-from labkit.learners.learner import Learner
 from labkit.learners.snail import SNAIL
 from labkit.objective import Score, meta_loss, meta_loss_on_all_points
-from labkit.records import Published
 from labkit.tasks.gaussian_processes import GaussianProcesses
 from labkit.training import Objective, Schedule, cosine
 

@@ -11,8 +11,8 @@ import torch
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation
 from labkit.experiments.experiment import Experiment
+from labkit.learner import Learner, Normalisation
 from labkit.learners.anil import ANIL
-from labkit.learners.learner import Learner, Normalisation
 from labkit.learners.maml import MAML, multi_step_loss
 from labkit.learners.meta_sgd import MetaSGD
 from labkit.learners.reptile import reptile_loss

@@ -14,13 +14,13 @@ from typing import ClassVar, cast
 
 import torch
 
-from labkit.by_shots import evaluate_by_shots
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation
 from labkit.experiments.experiment import Experiment
+from labkit.learner import Learner
 from labkit.learners.in_context import prefix_loss
 from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
-from labkit.learners.learner import Learner
+from labkit.measures.by_shots import evaluate_by_shots
 from labkit.networks.transformer import Transformer
 from labkit.objective import Score
 from labkit.tasks.languages.grammar import PLACES, WORDS, Topic

@@ -18,11 +18,11 @@ import torch
 
 from labkit.episode import TaskDistribution
 from labkit.experiments.gradient_based import GradientBased, Judged
+from labkit.experiments.records import Published
 from labkit.networks.mlp import MLP
 from labkit.networks.network import Network
 from labkit.networks.with_head import WithHead
 from labkit.objective import Score, squared_error
-from labkit.records import Published
 from labkit.tasks.sinusoids import Sinusoids
 
 STEPS_JUDGED = (0, 1, 2, 5, 10)

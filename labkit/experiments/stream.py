@@ -20,21 +20,21 @@ from typing import Literal, cast
 
 import torch
 
-from labkit import records
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation, device_of
+from labkit.experiments import records
 from labkit.experiments.characters import DRAWINGS, WORLD, fresh_glyphs, held_out
 from labkit.experiments.experiment import Experiment
-from labkit.learners.learner import Learner
+from labkit.experiments.records import Published, sha256
+from labkit.learner import Learner
 from labkit.learners.mann import MANN
 from labkit.learners.matching import MatchingNet
 from labkit.learners.recurrent import LSTMLearner, StreamLearner
+from labkit.measures.streams import evaluate_stream, stream_loss
 from labkit.networks.conv4 import Conv4
 from labkit.networks.flat import Flat
 from labkit.networks.network import Network
 from labkit.randomness import seeded, spawn
-from labkit.records import Published, sha256
-from labkit.streaming import evaluate_stream, stream_loss
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet, FewShot, concatenate
 from labkit.tasks.embedded import Embedded

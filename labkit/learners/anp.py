@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.gaussian import bounded
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.networks.attention import Attention
 from labkit.networks.mlp import MLP
 from labkit.randomness import spawn

@@ -9,7 +9,7 @@ the softmax all of it is linear, so that what a token takes from another is writ
 the attention weights, and there is nothing else to look at. θ' is the cache: the keys
 and values of the 2S tokens of the support, in both layers.
 
-How such a network answers from its context is in `labkit.induction`.
+How such a network answers from its context is in `labkit.measures.induction`.
 
 Normalisation: inductive. Deviations: Reddy (2024) reads the answer through three more
 layers, and marks positions by one-hot vectors beside the tokens.
@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.randomness import seeded
 
 KeysAndValues = tuple[Tensor, Tensor]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 
 
 class InBatches(Learner):

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.episode import Episode
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.networks.transformer import Transformer, set_linear, unset_linear
 from labkit.objective import Score
 from labkit.randomness import seeded

@@ -29,7 +29,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.networks.transformer import Transformer
 from labkit.randomness import seeded
 

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.randomness import seeded
 
 

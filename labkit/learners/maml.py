@@ -27,8 +27,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.episode import Episode
+from labkit.learner import Learner, Normalisation
 from labkit.learners.inner_loop import gradient_descent
-from labkit.learners.learner import Learner, Normalisation
 from labkit.networks.network import Network, require_network
 from labkit.objective import Score
 

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.learner import Learner
 from labkit.learners.distances import Distance, Similarity
-from labkit.learners.learner import Learner
 from labkit.networks.network import Network, require_network
 
 

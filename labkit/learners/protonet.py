@@ -15,8 +15,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.learner import Learner
 from labkit.learners.distances import Distance, Similarity
-from labkit.learners.learner import Learner
 from labkit.networks.network import Network, require_network
 
 

@@ -8,7 +8,7 @@ which is the time offset of Santoro et al. (2016), section 2 and Figure 1: when 
 classified, its label has not been seen. No weight changes within a task; all that is
 learned about it is in s_t, and in the label y_t that waits for the next step.
 
-Loss: `labkit.streaming.stream_loss`, the mean over all steps of all tasks.
+Loss: `labkit.measures.streams.stream_loss`, the mean over all steps of all tasks.
 Normalisation: that of the network f. Deviations: f may be a network, where the papers
 read raw inputs; the forget gates start with a bias of 1, so that an untrained state
 fades slowly (Gers et al. 2000).
@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.networks.network import Network
 from labkit.randomness import seeded, spawn
 

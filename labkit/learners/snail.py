@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.gaussian import bounded
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.networks.mlp import MLP
 from labkit.randomness import spawn
 

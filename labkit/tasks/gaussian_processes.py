@@ -14,7 +14,7 @@ The kernels, with r = |x − x'|:
     periodic  s² exp(−2 sin²(π r/p) / ℓ²)
 
 What can be known about such a function is known exactly:
-`labkit.learners.gaussian_process`.
+`labkit.learners.oracles.gaussian_process`.
 """
 
 from __future__ import annotations

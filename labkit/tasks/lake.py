@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from labkit import data
-from labkit.data import DamagedData
 from labkit.episode import Episode
+from labkit.tasks import downloads
 from labkit.tasks.characters import area_resize
+from labkit.tasks.downloads import DamagedData
 from labkit.tasks.omniglot import FILES, open_archive, read_drawings
 
 
@@ -30,7 +30,7 @@ def load(size: int = 28, folder: Path | None = None) -> Episode:
         MissingData: the file is not there. The message says how to get it.
         DamagedData: the file is not the published one.
     """
-    return read(data.locate(FILES["all_runs"], folder), size)
+    return read(downloads.locate(FILES["all_runs"], folder), size)
 
 
 def read(path: Path, size: int) -> Episode:

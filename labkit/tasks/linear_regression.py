@@ -4,7 +4,7 @@ The smallest p(T) in which the best possible learner is known in closed form, fo
 number of examples (Garg et al. 2022, section 3; Raventós et al. 2023, section 2). What
 p(T) says about w is its prior: a Gaussian, a Gaussian with few non-zero entries, or one
 of a finite pool of M vectors. The learners that know it are in
-`labkit.learners.linear_oracles`.
+`labkit.learners.oracles.linear`.
 """
 
 from __future__ import annotations

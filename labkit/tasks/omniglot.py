@@ -33,9 +33,9 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from labkit import data
-from labkit.data import DamagedData, DataFile
+from labkit.tasks import downloads
 from labkit.tasks.characters import CharacterSet, area_resize
+from labkit.tasks.downloads import DamagedData, DataFile
 
 DRAWINGS = 20
 SIDE = 105
@@ -114,7 +114,7 @@ def download(part: str, folder: Path | None = None) -> Path:
         MissingData: it could not be downloaded.
         DamagedData: what came is not the published file. It is not kept.
     """
-    return data.fetch(_known(part), folder)
+    return downloads.fetch(_known(part), folder)
 
 
 def load(part: str, size: int = 28, folder: Path | None = None) -> CharacterSet:
@@ -129,7 +129,7 @@ def load(part: str, size: int = 28, folder: Path | None = None) -> CharacterSet:
             "all_runs holds Lake's one-shot trials and no set of characters: "
             "labkit.tasks.lake.load reads it."
         )
-    return read(data.locate(_known(part), folder), size)
+    return read(downloads.locate(_known(part), folder), size)
 
 
 def read(path: Path, size: int) -> CharacterSet:

@@ -7,8 +7,8 @@ mirrors every wave, and no error in this file changes.
 
 Two answers that need no learning frame every figure on these tasks. One ignores the
 support: the best single function, `best_fixed_function`, with `best_fixed_error`. The
-other is `labkit.learners.sinusoid_oracle`, which knows that tasks are sine waves and is
-exact from two points on.
+other is `labkit.learners.oracles.sinusoids`, which knows that tasks are sine waves and
+is exact from two points on.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from labkit import figures
 from labkit.episode import Episode
-from labkit.figures import INK
+from labkit.figures import style
+from labkit.figures.style import INK
 
-COLOURS = tuple(figures.COLOURS.values())
+COLOURS = tuple(style.COLOURS.values())
 CLASSES = "ABCD"
 """Labels of a task: a letter and a colour each, so that colour is never alone."""
 
@@ -43,7 +43,7 @@ def plot_episode(
     shots, queries = support.shape[1], query.shape[1]
     empty = support.new_full((way, 1, size, size), torch.nan)
     before = empty.expand(-1, room - shots, -1, -1)
-    figures.contact_sheet(axes, torch.cat([before, support, empty, query], 1))
+    style.contact_sheet(axes, torch.cat([before, support, empty, query], 1))
     axes.set_yticks(range(way), CLASSES[:way])
 
     def frame(row: int, column: int, label: int) -> None:

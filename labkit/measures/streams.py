@@ -17,7 +17,7 @@ from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation, task_scores
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.learners.recurrent import StreamLearner
 from labkit.objective import Score
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from labkit import ladder
-from labkit.device import generator
 from labkit.episode import Episode
+from labkit.learners import meta_gradients
 from labkit.learners.anil import ANIL
 from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import cross_entropy, squared_error
+from labkit.randomness import seeded
 
 T = 4
 NEEDS_A_COMPILER = pytest.mark.skipif(
@@ -23,7 +23,7 @@ NEEDS_A_COMPILER = pytest.mark.skipif(
 
 
 def draw(*shape, seed):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def sinusoids(hidden=(40, 40), inner_steps=2):
@@ -55,17 +55,19 @@ def characters():
 @pytest.mark.parametrize(
     ("rung", "sample"),
     [
-        (ladder.meta_gradient_by_vmap, sinusoids),
-        (ladder.meta_gradient_by_task_axis, sinusoids),
-        pytest.param(ladder.meta_gradient_compiled, sinusoids, marks=NEEDS_A_COMPILER),
-        (ladder.meta_gradient_by_task_axis, characters),
+        (meta_gradients.meta_gradient_by_vmap, sinusoids),
+        (meta_gradients.meta_gradient_by_task_axis, sinusoids),
+        pytest.param(
+            meta_gradients.meta_gradient_compiled, sinusoids, marks=NEEDS_A_COMPILER
+        ),
+        (meta_gradients.meta_gradient_by_task_axis, characters),
     ],
 )
 def test_every_rung_gives_the_gradient_of_the_python_loop(rung, sample, monkeypatch):
     # The compiler cannot read the checks of shapes that the tests put around functions.
     monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
     learner, episode = sample()
-    expected = ladder.meta_gradient_by_loop(learner, episode)
+    expected = meta_gradients.meta_gradient_by_loop(learner, episode)
     assert set(expected) == {name for name, _ in learner.network.named_parameters()}
     found = rung(learner, episode)
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
@@ -86,7 +88,7 @@ def test_a_rung_refuses_a_rule_that_it_does_not_follow(rung, changed):
     learner, episode = sinusoids()
     changed(learner)
     with pytest.raises(ValueError, match="by_task_axis takes every member"):
-        getattr(ladder, f"meta_gradient_{rung}")(learner, episode)
+        getattr(meta_gradients, f"meta_gradient_{rung}")(learner, episode)
 
 
 def test_without_a_compiler_it_says_what_is_missing(monkeypatch, tmp_path):
@@ -95,19 +97,27 @@ def test_without_a_compiler_it_says_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     torch.compiler.reset()
     with pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler"):
-        ladder.meta_gradient_compiled(*quick_to_compile())
+        meta_gradients.meta_gradient_compiled(*quick_to_compile())
     torch.compiler.reset()
 
 
 def test_vmap_is_silently_wrong_at_second_order_through_batch_norm():
-    assert ladder.second_order_error_of_vmap(ladder.torch_batch_norm) > 0.3
-    assert ladder.second_order_error_of_vmap(ladder.written_batch_norm) < 1e-12
+    assert (
+        meta_gradients.second_order_error_of_vmap(meta_gradients.torch_batch_norm) > 0.3
+    )
+    assert (
+        meta_gradients.second_order_error_of_vmap(meta_gradients.written_batch_norm)
+        < 1e-12
+    )
 
 
 def test_the_two_batch_norms_are_one_function_and_vmap_is_right_at_first_order():
     x, weight, scale = draw(3, 5, 4, seed=0), draw(6, 4, seed=1), draw(6, seed=2)
     gradients = []
-    for normalise in (ladder.torch_batch_norm, ladder.written_batch_norm):
+    for normalise in (
+        meta_gradients.torch_batch_norm,
+        meta_gradients.written_batch_norm,
+    ):
 
         def loss(weight, x, normalise=normalise):
             return normalise(x @ weight.T, scale).sin().sum()

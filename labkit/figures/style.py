@@ -34,7 +34,7 @@ PAPER = LinearSegmentedColormap.from_list("paper", ["#f4f1ea", "#1c1c1c"])
 """From 0, paper, to 1, ink. Drawings bring their paper with them."""
 
 
-def style() -> None:
+def use() -> None:
     """Make all figures of this process look alike; a chapter calls it once.
 
     In a notebook figures become SVG. The same figure always gives the same bytes:

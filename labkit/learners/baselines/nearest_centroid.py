@@ -5,8 +5,8 @@
 and a query takes the class with the smallest ‖z(x) − c_k‖². This is L2N of SimpleShot
 (Wang et al. 2019, §3): the predictions of `ProtoNet`, but f has never seen an episode.
 It is the body of a classifier of all background classes, trained by
-`labkit.supervised.train_classifier`. Normalisation: that of the network; inductive
-unless it keeps no running statistics.
+`labkit.experiments.classifier.train_classifier`. Normalisation: that of the network;
+inductive unless it keeps no running statistics.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit.learner import Learner
 from labkit.learners.distances import Similarity
-from labkit.learners.learner import Learner
 from labkit.learners.protonet import class_means, require_support
 from labkit.networks.network import Network
 

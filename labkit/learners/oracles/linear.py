@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.learners.matching import LabelledSupport
 
 

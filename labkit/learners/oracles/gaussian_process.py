@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.gaussian import LOG_2_PI
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.tasks.gaussian_processes import Kernel, cholesky, precision, with_noise
 
 

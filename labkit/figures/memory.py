@@ -15,8 +15,8 @@ from torch import Tensor
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK, PAPER, curve
-from labkit.figures_attention import WEIGHT
+from labkit.figures.matching import WEIGHT
+from labkit.figures.style import COLOURS, INK, PAPER, curve
 
 
 def plot_stream(

@@ -1,8 +1,8 @@
 """Records: what a long experiment found, kept so that pages and tests can cite it.
 
-A record is one JSON file in `data/results/`, written by `python -m labkit train NAME`
-and never by hand. Where a chapter loads the trained weights, they lie beside it in
-`data/checkpoints/`, and the record holds their sha256.
+A record is one JSON file in `results/` of the data folder (`labkit.files.home`),
+written by `python -m labkit train NAME` and never by hand. The trained weights lie
+beside it in `checkpoints/`, and the record holds their sha256.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from labkit.evaluation import Evaluation
-from labkit.learners.learner import Learner
+from labkit.files import CLONE, SHIPPED, find, home, write_atomically
+from labkit.learner import Learner
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-RESULTS = REPOSITORY / "data" / "results"
-CHECKPOINTS = REPOSITORY / "data" / "checkpoints"
+
+class DamagedRecord(ValueError):  # noqa: N818
+    """A record or a checkpoint is not what it should be. The message names the file."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One evaluated number and the protocol behind it.
+class Result:
+    """One measured number and the protocol behind it.
 
     unit: "accuracy" for a fraction, or what the number is measured in, such as "nats".
     """
@@ -63,7 +65,7 @@ class Figure:
         evaluation: Evaluation,
         published: Published | None = None,
         unit: str = "accuracy",
-    ) -> Figure:
+    ) -> Result:
         return cls(tasks=tasks, **asdict(evaluation), published=published, unit=unit)
 
     def percent(self) -> str:
@@ -99,7 +101,7 @@ class Record:
     experiment: str
     command: str
     configuration: dict[str, Any]
-    figures: list[Figure]
+    results: list[Result]
     seed: int
     seed_scheme: str
     seconds: float
@@ -111,84 +113,117 @@ class Record:
     checkpoint_sha256: str | None = None
     deviations: list[str] = field(default_factory=list)
 
-    def figure(self, tasks: str) -> Figure:
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Record:
+        """The record of these fields, as `asdict` gives them.
+
+        Raises:
+            KeyError, TypeError, AttributeError: they are not those of a record.
+        """
+        results = [
+            Result(**result | {"published": of_paper and Published(**of_paper)})
+            for result in fields["results"]
+            for of_paper in [result["published"]]
+        ]
+        for result in results:
+            if not isinstance(result.mean, Real) or not isinstance(result.ci95, Real):
+                raise TypeError(f"the figure on {result.tasks!r} is no number")
+        return cls(**fields | {"results": results})
+
+    def result(self, tasks: str) -> Result:
         """The figure on the tasks of that name.
 
         Raises:
             KeyError: there is none; the message lists those there are.
         """
-        for figure in self.figures:
-            if figure.tasks == tasks:
-                return figure
-        known = "; ".join(figure.tasks for figure in self.figures)
+        for result in self.results:
+            if result.tasks == tasks:
+                return result
+        known = "; ".join(result.tasks for result in self.results)
         raise KeyError(f"{self.experiment} has no figure {tasks!r}. It has: {known}.")
 
-    def write(self, folder: Path = RESULTS) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.experiment}.json"
+    def write(self) -> Path:
+        """Keep it in `home()`, in place of an older one of its name.
+
+        Raises:
+            labkit.files.NotWrittenError: it cannot be written; the older one stays.
+        """
+        path = home() / "results" / f"{self.experiment}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text)
         return path
 
 
-def read(experiment: str, folder: Path = RESULTS) -> Record:
-    """The record of that experiment.
+def read(experiment: str) -> Record:
+    """The record of that experiment: one's own, else the one labkit came with.
 
     Raises:
         FileNotFoundError: it has not been run; the message gives the command.
+        DamagedRecord: the file is no record.
     """
-    path = folder / f"{experiment}.json"
-    if not path.exists():
-        known = like(experiment, sorted(p.stem for p in folder.glob("*.json")))
+    path = find("results", f"{experiment}.json")
+    if path is None:
         raise FileNotFoundError(
-            f"There is no record {path.name}. `python -m labkit train {experiment}` "
-            f"makes it, if that is an experiment. Records here: {known}."
+            f"There is no record {experiment}.json in {home() / 'results'}. "
+            f"`{_training(experiment)}` makes it, if it is an experiment. "
+            f"Records here: {like(experiment, recorded())}."
         )
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    fields["figures"] = [
-        Figure(
-            **{
-                **figure,
-                "published": figure["published"] and Published(**figure["published"]),
-            }
-        )
-        for figure in fields["figures"]
-    ]
-    return Record(**fields)
+    try:
+        return Record.of(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedRecord(
+            f"{path} is no record ({type(error).__name__}: {error}). Restore the file "
+            f"(git checkout), or make it again: `{_training(experiment)}`."
+        ) from error
 
 
-def save_weights(learner: Learner, experiment: str, folder: Path = CHECKPOINTS) -> str:
-    """Write the learner's state as safetensors; returns the file's sha256."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{experiment}.safetensors"
-    state = {name: tensor.contiguous() for name, tensor in learner.state_dict().items()}
-    save_file(state, path)
-    return sha256(path)
+def recorded() -> list[str]:
+    """The names of all records here, one's own and those labkit came with."""
+    folders = (home() / "results", SHIPPED / "results")
+    return sorted({path.stem for folder in folders for path in folder.glob("*.json")})
 
 
-def load_weights(
-    learner: Learner, experiment: str, folder: Path = CHECKPOINTS
-) -> Learner:
-    """Put stored weights into a learner, on whichever device it is; returns it.
+def save_weights(learner: Learner, experiment: str) -> str:
+    """Write the learner's state as safetensors; returns the file's sha256.
 
     Raises:
-        FileNotFoundError: no such checkpoint; the message gives the command.
-        RuntimeError: the checkpoint is of a learner of another shape.
-        ValueError: the file is damaged.
+        labkit.files.NotWrittenError: it cannot be written; an older file stays.
     """
-    path = folder / f"{experiment}.safetensors"
-    if not path.exists():
+    path = home() / "checkpoints" / f"{experiment}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in learner.state_dict().items()}
+    content = save(state)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_weights(learner: Learner, experiment: str) -> Learner:
+    """Put stored weights into a learner, on whichever device it is; returns it.
+
+    The file must be the one that the experiment's record describes.
+
+    Raises:
+        FileNotFoundError: no such checkpoint or record; the message gives the command.
+        DamagedRecord: the file is damaged, or is not the one that was recorded.
+        RuntimeError: the checkpoint is of a learner of another shape.
+    """
+    path = find("checkpoints", f"{experiment}.safetensors")
+    if path is None:
         raise FileNotFoundError(
-            f"There is no checkpoint {path.name}: "
-            f"`python -m labkit train {experiment}` makes it."
+            f"There is no checkpoint {experiment}.safetensors in "
+            f"{home() / 'checkpoints'}: `{_training(experiment)}` makes it."
+        )
+    remedy = f"Restore it (git checkout), or make it again: `{_training(experiment)}`."
+    if sha256(path) != read(experiment).checkpoint_sha256:
+        raise DamagedRecord(
+            f"{path} is damaged, or holds the weights of another training than the "
+            f"record of {experiment} tells of: its sha256 is another. {remedy}"
         )
     try:
         state: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}). Restore it (git checkout), or make it "
-            f"again: `python -m labkit train {experiment}`."
-        ) from error
+        raise DamagedRecord(f"{path} is damaged ({error}). {remedy}") from error
     try:
         learner.load_state_dict(state)
     except RuntimeError as error:
@@ -197,6 +232,12 @@ def load_weights(
             f"{type(learner).__name__}. {error}"
         ) from error
     return learner
+
+
+def _training(experiment: str) -> str:
+    """The command that makes that record."""
+    name, _, seed = experiment.partition("-seed")
+    return f"python -m labkit train {name}" + (f" --seed {seed}" if seed else "")
 
 
 def like(name: str, known: Sequence[str]) -> str:
@@ -230,11 +271,11 @@ def _commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True
+            ["git", *words], cwd=CLONE, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != REPOSITORY:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != CLONE:
             return "unknown"  # installed into a project of somebody else's
         changed = git("status", "--porcelain", "--", "labkit")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
@@ -266,7 +307,7 @@ def html_table(experiments: list[Record], caption: str, tasks: str = "*") -> str
 
 
 def _headings(experiments: list[Record]) -> tuple[str, ...]:
-    units = {figure.unit for record in experiments for figure in record.figures}
+    units = {result.unit for record in experiments for result in record.results}
     measured = ", ".join(sorted(units))
     return ("experiment", "tasks", measured, "evaluated on", "mode", "published")
 
@@ -275,13 +316,13 @@ def _rows(experiments: list[Record], tasks: str) -> list[tuple[str, ...]]:
     return [
         (
             record.experiment,
-            figure.tasks,
-            figure.measured(),
-            f"{figure.n_tasks:,} tasks",
-            figure.normalisation,
-            figure.claimed(),
+            result.tasks,
+            result.measured(),
+            f"{result.n_tasks:,} tasks",
+            result.normalisation,
+            result.claimed(),
         )
         for record in experiments
-        for figure in record.figures
-        if fnmatch(figure.tasks, tasks)
+        for result in record.results
+        if fnmatch(result.tasks, tasks)
     ]

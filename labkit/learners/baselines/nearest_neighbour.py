@@ -11,7 +11,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.learners.matching import LabelledSupport
 
 

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from labkit.learner import Learner
 from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
-from labkit.learners.learner import Learner
 from labkit.networks.network import Parameters
 
 

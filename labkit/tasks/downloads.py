@@ -14,6 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
+from labkit.files import home
 from labkit.progress import Progress
 
 CHUNK = 1 << 16
@@ -43,12 +44,12 @@ class DataFile:
     checksums: dict[str, str]
 
     def path(self, folder: Path | None = None) -> Path:
-        """Its place: in `folder`, or $LABKIT_DATA, or data/DATASET of the project."""
+        """Its place: in `folder`, $LABKIT_DATA, or DATASET of `labkit.files.home`."""
         named = os.environ.get("LABKIT_DATA")
         if folder is None and named:
             folder = Path(named).expanduser()
         if folder is None:
-            folder = Path(__file__).parents[1] / "data" / self.dataset
+            folder = home() / self.dataset
         return folder / self.name
 
 

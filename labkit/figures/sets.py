@@ -11,9 +11,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from labkit.figures import COLOURS, INK
+from labkit.figures.style import COLOURS, INK
 from labkit.gaussian import WITHIN_95, moments
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 
 LOOKS = {
     "CNP": {"color": COLOURS["blue"], "marker": "o"},

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK, curve
+from labkit.figures.style import COLOURS, INK, curve
 from labkit.tasks.languages.grammar import (
     FEW_WORDS,
     NUMBER,

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from torch import Tensor
 
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK, curve
+from labkit.figures.style import COLOURS, INK, curve
 
 LOOKS: dict[str, dict[str, Any]] = {
     "transformer": {"color": COLOURS["orange"], "marker": "o", "ls": "", "zorder": 3},

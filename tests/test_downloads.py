@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from labkit import data
-from labkit.data import DamagedData, DataFile, MissingData
-from labkit.tasks import omniglot
+from labkit.tasks import downloads, omniglot
+from labkit.tasks.downloads import (
+    DamagedData,
+    DataFile,
+    MissingData,
+)
 
 CONTENT = bytes(range(256)) * 1024
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -47,7 +50,7 @@ def file(url, **checksums):
 
 def test_a_download_has_its_name_only_when_it_is_right(address, tmp_path):
     folder = tmp_path / "not" / "yet"
-    path = data.fetch(file(f"{address}/whole"), folder)
+    path = downloads.fetch(file(f"{address}/whole"), folder)
     assert path.read_bytes() == CONTENT
     assert list(folder.iterdir()) == [path]
 
@@ -55,16 +58,16 @@ def test_a_download_has_its_name_only_when_it_is_right(address, tmp_path):
 def test_a_file_that_is_there_is_checked_and_not_fetched_again(tmp_path):
     unreachable = file("http://127.0.0.1:9/a.zip")
     (tmp_path / "a.zip").write_bytes(CONTENT)
-    assert data.fetch(unreachable, tmp_path) == tmp_path / "a.zip"
+    assert downloads.fetch(unreachable, tmp_path) == tmp_path / "a.zip"
     (tmp_path / "a.zip").write_bytes(CONTENT[:-1])
     with pytest.raises(DamagedData, match="Delete"):
-        data.fetch(unreachable, tmp_path)
+        downloads.fetch(unreachable, tmp_path)
 
 
 @pytest.mark.parametrize("path", ["short", "other"])
 def test_a_wrong_download_is_named_and_not_kept(address, tmp_path, path):
     with pytest.raises(DamagedData) as error:
-        data.fetch(file(f"{address}/{path}"), tmp_path)
+        downloads.fetch(file(f"{address}/{path}"), tmp_path)
     body = CONTENT[:100_000] if path == "short" else CONTENT[::-1]
     assert SHA256 in str(error.value)
     assert hashlib.sha256(body).hexdigest() in str(error.value)
@@ -77,7 +80,7 @@ def test_a_wrong_download_is_named_and_not_kept(address, tmp_path, path):
 def test_an_address_that_does_not_answer_is_named(address, tmp_path, url):
     url = url.format(address=address, folder=tmp_path)
     with pytest.raises(MissingData, match=r"could not be fetched .* put it into") as e:
-        data.fetch(file(url), tmp_path)
+        downloads.fetch(file(url), tmp_path)
     assert url in str(e.value)
     assert not list(tmp_path.iterdir())
 
@@ -86,9 +89,9 @@ def test_ctrl_c_leaves_nothing_behind(address, tmp_path, monkeypatch):
     def interrupted(self, done, note=""):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data.Progress, "__call__", interrupted)
+    monkeypatch.setattr(downloads.Progress, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        data.fetch(file(f"{address}/whole"), tmp_path)
+        downloads.fetch(file(f"{address}/whole"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -97,9 +100,11 @@ def test_progress_runs_to_the_size_that_the_server_announced(
 ):
     seen = []
     monkeypatch.setattr(
-        data.Progress, "__call__", lambda self, done: seen.append((done, self.total))
+        downloads.Progress,
+        "__call__",
+        lambda self, done: seen.append((done, self.total)),
     )
-    data.fetch(file(f"{address}/whole"), tmp_path)
+    downloads.fetch(file(f"{address}/whole"), tmp_path)
     assert seen == sorted(seen) and len(seen) > 1
     assert seen[-1] == (len(CONTENT), len(CONTENT))
 
@@ -107,9 +112,9 @@ def test_progress_runs_to_the_size_that_the_server_announced(
 def test_every_checksum_must_hold(tmp_path):
     (tmp_path / "a.zip").write_bytes(CONTENT)
     md5 = hashlib.md5(CONTENT).hexdigest()
-    assert data.locate(file("", sha256=SHA256, md5=md5), tmp_path)
+    assert downloads.locate(file("", sha256=SHA256, md5=md5), tmp_path)
     with pytest.raises(DamagedData, match=f"md5 should be 00 and is {md5}"):
-        data.locate(file("", sha256=SHA256, md5="00"), tmp_path)
+        downloads.locate(file("", sha256=SHA256, md5="00"), tmp_path)
 
 
 def test_a_git_blob_is_what_git_says(tmp_path):
@@ -118,12 +123,12 @@ def test_a_git_blob_is_what_git_says(tmp_path):
     git = subprocess.run(
         ["git", "hash-object", "--no-filters", path], capture_output=True, check=True
     )
-    assert data.digest(CONTENT, "git_blob") == git.stdout.decode().strip()
+    assert downloads.digest(CONTENT, "git_blob") == git.stdout.decode().strip()
 
 
 def test_a_missing_file_says_how_to_get_it(tmp_path):
     with pytest.raises(MissingData) as error:
-        data.locate(file(""), tmp_path)
+        downloads.locate(file(""), tmp_path)
     for word in (str(tmp_path), "python -m labkit data omniglot", "LABKIT_DATA"):
         assert word in str(error.value)
 
@@ -135,7 +140,7 @@ def test_a_folder_is_the_one_asked_for_else_the_named_one_else_ours(
     assert file("").path(tmp_path) == tmp_path / "a.zip"
     assert file("").path() == tmp_path / "named" / "a.zip"
     with pytest.raises(MissingData, match="named is not a folder that is there"):
-        data.locate(file(""))
+        downloads.locate(file(""))
     monkeypatch.setenv("LABKIT_DATA", "~/named")
     assert file("").path() == Path.home() / "named" / "a.zip"
     monkeypatch.delenv("LABKIT_DATA")

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from labkit.episode import Episode
-from labkit.figures import INK
-from labkit.learners.learner import Learner
+from labkit.figures.style import INK
+from labkit.learner import Learner
 from labkit.tasks.sinusoids import INPUT, wave
 
 POINTS = 201  # at which a curve is computed

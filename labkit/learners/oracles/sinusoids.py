@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 
 
 class SinusoidOracle(Learner):

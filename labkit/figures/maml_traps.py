@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK
+from labkit.figures.style import COLOURS, INK
 
 MARKERS = "os^D"
 

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from labkit.episode import Episode
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from matplotlib.patches import Arc, FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from labkit import figures
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import INK
-from labkit.figures_sinusoids import plot_prediction, plot_task
+from labkit.experiments.records import Result
+from labkit.figures import style
+from labkit.figures.objective import plot_prediction, plot_task
+from labkit.figures.style import INK
 from labkit.learners.maml import MAML
-from labkit.records import Figure
 from labkit.tasks.sinusoids import wave
 
-COLOURS = tuple(figures.COLOURS.values())
+COLOURS = tuple(style.COLOURS.values())
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("s", "*", "^")
 
@@ -230,7 +230,7 @@ def plot_adaptation(
 
 
 def plot_extrapolation(
-    errors: Mapping[str, Mapping[int, Evaluation | Figure]],
+    errors: Mapping[str, Mapping[int, Evaluation | Result]],
     published: Mapping[str, Mapping[int, float]],
     references: Mapping[str, float],
 ) -> None:
@@ -244,7 +244,7 @@ def plot_extrapolation(
     colours = dict(zip(errors, COLOURS, strict=False))
     for (name, by_steps), line in zip(errors.items(), LINES, strict=False):
         shown: Any = {"label": name, "ls": line, "color": colours[name], "marker": "o"}
-        figures.curve(axes, list(by_steps), list(by_steps.values()), **shown)
+        style.curve(axes, list(by_steps), list(by_steps.values()), **shown)
     for name, by_count in published.items():
         hollow: Any = {"color": colours[name], "mfc": "none", "ms": 10, "mew": 2}
         x, y = list(by_count), list(by_count.values())

@@ -14,9 +14,9 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from labkit.episode import Episode
-from labkit.figures import COLOURS, INK
-from labkit.figures_attention import DARK, WEIGHT
-from labkit.induction import matches
+from labkit.figures.matching import DARK, WEIGHT
+from labkit.figures.style import COLOURS, INK
+from labkit.measures.induction import matches
 
 LOOKS: dict[str, dict[str, Any]] = {
     "in weights": {"color": COLOURS["blue"], "ls": "--", "marker": "s"},

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation, task_scores
+from labkit.learner import Learner
 from labkit.learners.in_context_tokens import InContextTokens
-from labkit.learners.learner import Learner
 from labkit.objective import Score
 
 

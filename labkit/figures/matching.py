@@ -18,7 +18,7 @@ from torch import Tensor
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
-from labkit.figures import COLOURS, INK, PAPER
+from labkit.figures.style import COLOURS, INK, PAPER
 from labkit.objective import accuracy
 
 WEIGHT = LinearSegmentedColormap.from_list(

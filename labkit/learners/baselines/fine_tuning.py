@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.learner import Learner
 from labkit.learners.inner_loop import gradient_descent
-from labkit.learners.learner import Learner
 from labkit.networks.network import Network
 from labkit.objective import Score
 from labkit.randomness import seeded

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from labkit.learners.learner import Learner
+from labkit.learner import Learner
 from labkit.tasks.languages.grammar import FINISHED, LITERAL, PLACES
 from labkit.tasks.languages.invented import (
     NONE,

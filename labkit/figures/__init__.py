@@ -1,0 +1,1 @@
+"""The figures of the book: one style, and one file for each chapter, named after it."""

@@ -1,0 +1,1 @@
+"""What a sceptic would try first, without meta-learning."""

@@ -1,0 +1,1 @@
+"""What is measured of a learner besides its score: its price, its inner workings."""
