@@ -67,7 +67,9 @@ def evaluate(
     learners can be compared task by task. The learner is put in evaluation mode, and
     back as it was; its weights do not change. Memory does not grow with `n_tasks`.
 
-    device: where tasks are drawn; the device of the learner's parameters by default.
+    Args:
+        device: where tasks are drawn; the device of the learner's parameters by
+            default.
 
     Raises:
         ArithmeticError: the score of a task is NaN.
@@ -99,8 +101,9 @@ def task_scores(
 ) -> Float[Tensor, "T ..."]:
     """The score of every single task that `evaluate` averages, in double precision.
 
-    measure: what to score, if not the answers to the queries after adaptation.
-    stream: the name of the stream that the tasks are drawn from.
+    Args:
+        measure: what to score, if not the answers to the queries after adaptation.
+        stream: the name of the stream that the tasks are drawn from.
     """
     if n_tasks < 2:
         raise ValueError(

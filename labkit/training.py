@@ -102,14 +102,15 @@ def meta_train(
     be. On a CPU the weights it ends with are those of an uninterrupted run, bit for
     bit.
 
-    objective: what to descend on, if not on the query loss after adaptation.
-    tasks_per_chunk: how many of a step's tasks to differentiate at once; the rest wait,
-        and memory does not grow with them. The gradient is the same, except for a
-        learner whose own running statistics then move once a chunk.
-    clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
-    configuration: of the tasks and the learner; a checkpoint made under another one is
-        refused, as one made with other arguments is.
-    autocast: compute in this lower precision where torch judges it harmless.
+    Args:
+        objective: what to descend on, if not on the query loss after adaptation.
+        tasks_per_chunk: how many of a step's tasks to differentiate at once; the rest
+            wait, and memory does not grow with them. The gradient is the same, except
+            for a learner whose own running statistics then move once a chunk.
+        clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
+        configuration: of the tasks and the learner; a checkpoint made under another one
+            is refused, as one made with other arguments is.
+        autocast: compute in this lower precision where torch judges it harmless.
 
     Raises:
         NonFiniteLossError: a loss was NaN or infinite; the checkpoint keeps the last

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
+import griffe
 import pytest
 
 LABKIT = Path(__file__).parents[1] / "labkit"
@@ -87,3 +89,44 @@ def test_randomness_has_one_owner():
     }
     # `device.choose` makes one to see whether the device can, and draws nothing
     assert owners <= {"randomness.py", "device.py", "training.py"}
+
+
+def docstrings(path: Path) -> list[griffe.Docstring]:
+    module = griffe.visit(
+        path.stem,
+        filepath=path,
+        code=path.read_text("utf-8"),
+        docstring_parser="google",
+    )
+    found, left = [], [module]
+    while left:
+        one = left.pop()
+        found += [one.docstring] if one.docstring and not one.is_module else []
+        left += [member for member in one.members.values() if not member.is_alias]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(LABKIT)))
+def test_docstrings_are_in_the_style_that_editors_read(path):
+    """Google's. A paragraph that begins with an argument's name belongs under Args."""
+    for docstring in docstrings(path):
+        sections = docstring.parse("google")
+        documented = {
+            item.name.lstrip("*")
+            for section in sections
+            if section.kind.value in ("parameters", "attributes")
+            for item in section.value
+        }
+        owner = docstring.parent
+        known = {*owner.members, *(p.name.strip("*") for p in parameters(owner))}
+        assert documented <= known, f"{owner.path}: {documented - known}"
+        for section in sections:
+            if section.kind.value == "text":
+                begun = re.findall(r"(?:\n\n|^)(\w+): ", section.value)
+                assert not set(begun) & known, f"{owner.path}: {begun}"
+
+
+def parameters(owner: griffe.Object) -> list[griffe.Parameter]:
+    if owner.is_class and "__init__" in owner.members:
+        owner = owner.members["__init__"]
+    return list(owner.parameters) if owner.is_function else []

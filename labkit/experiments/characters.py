@@ -54,15 +54,17 @@ SIZES = {"Conv4": 28, "ResNet": 48}
 class FewShotCharacters(Experiment):
     """A metric-based learner, meta-trained on episodes of characters.
 
-    glyph_alphabets: how many invented alphabets of `glyph_characters` characters, drawn
-        20 times each, to train on.
-    omniglot: real characters to train on as well, with their rotations as classes of
-        their own: "none", "small1" (136 characters and their mirror images), or
-        "vinyals" (1,200).
-    compounds: how many `compounds` of those real characters to train on as well.
-    warp: the strength with which the drawings trained on are `Warped`; 0 for not.
-    bend: and by how much they are bent.
-    views: how many `Views` of a drawing an evaluation averages; 1 is the drawing alone.
+    Attributes:
+        glyph_alphabets: how many invented alphabets of `glyph_characters` characters,
+            drawn 20 times each, to train on.
+        omniglot: real characters to train on as well, with their rotations as classes
+            of their own: "none", "small1" (136 characters and their mirror images), or
+            "vinyals" (1,200).
+        compounds: how many `compounds` of those real characters to train on as well.
+        warp: the strength with which the drawings trained on are `Warped`; 0 for not.
+        bend: and by how much they are bent.
+        views: how many `Views` of a drawing an evaluation averages; 1 is the drawing
+            alone.
     """
 
     method: Literal["ProtoNet", "MatchingNet", "FCE"]

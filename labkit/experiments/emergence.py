@@ -39,9 +39,10 @@ PARTS = (1000, 1000, 2000, 4000, 8000)
 class Emergence(Experiment):
     """Two layers of attention, meta-trained on bursty sequences at a constant rate.
 
-    draw: which classes, initial weights and sequences.
-    part: the number of the part that this is of a longer training; each part sees other
-        sequences, and Adam's averages start afresh.
+    Attributes:
+        draw: which classes, initial weights and sequences.
+        part: the number of the part that this is of a longer training; each part sees
+            other sequences, and Adam's averages start afresh.
     """
 
     tasks_per_batch: ClassVar[int] = 500

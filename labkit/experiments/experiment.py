@@ -30,14 +30,17 @@ class Experiment:
     A subclass says what is learned (`learner`), on which tasks (`training_tasks`) and
     on which it is judged (`evaluations`), and overrides what else differs.
 
-    tasks_per_step, learning_rate, clip_norm: as in `meta_train`.
-    start: the experiment whose weights it starts from, or "" for fresh ones.
-    published: figures from the literature, by the name of the tasks they are on.
-    deviations: where the protocol differs from the published one.
-    unit: of the figures, as in `labkit.experiments.records.Result`.
-    tasks_judged: how many tasks a figure is the mean over.
-    tasks_per_batch: how many of them are drawn at once.
-    checkpoint_every: steps between two savings of an unfinished training.
+    Attributes:
+        tasks_per_step: as in `meta_train`.
+        learning_rate: as in `meta_train`.
+        clip_norm: as in `meta_train`.
+        start: the experiment whose weights it starts from, or "" for fresh ones.
+        published: figures from the literature, by the name of the tasks they are on.
+        deviations: where the protocol differs from the published one.
+        unit: of the figures, as in `labkit.experiments.records.Result`.
+        tasks_judged: how many tasks a figure is the mean over.
+        tasks_per_batch: how many of them are drawn at once.
+        checkpoint_every: steps between two savings of an unfinished training.
     """
 
     unit: ClassVar[str] = "accuracy"

@@ -34,11 +34,12 @@ RBF = "RBF kernel"
 class FunctionRegression(Experiment):
     """A learner that predicts a Gaussian, meta-trained on RBF functions.
 
-    smallest: the smallest standard deviation that it can predict.
-    asked: for the values at the query points alone in training, or at all points.
-
     Tasks are judged one at a time: those of a batch share their number of points and
     are not independent.
+
+    Attributes:
+        smallest: the smallest standard deviation that it can predict.
+        asked: for the values at the query points alone in training, or at all points.
     """
 
     unit: ClassVar[str] = "nats per target"

@@ -44,9 +44,10 @@ class Judged:
 class GradientBased(Experiment):
     """A learner whose θ' is reached by gradient descent.
 
-    inner_steps: in training; with 0 it is joint training, the pretrained baseline.
-    descends_on: "query loss" of θ', that "of every step" on the way to it, or
-        "reptile".
+    Attributes:
+        inner_steps: in training; with 0 it is joint training, the pretrained baseline.
+        descends_on: "query loss" of θ', that "of every step" on the way to it, or
+            "reptile".
     """
 
     method: Literal["MAML", "ANIL", "MetaSGD"] = "MAML"

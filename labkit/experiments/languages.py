@@ -41,11 +41,23 @@ NEVER = 10**9
 class InContextLanguages(Experiment):
     """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
 
-    nouns, verbs: how many words a task of the training has.
-    rules, plain, bare, whole: of so many tasks together, how many are rules, languages
-        in English order without affixes, those in any trained order without affixes,
-        and whole languages.
-    falling: let the learning rate fall to 0, as the last of several trainings should.
+    Attributes:
+        nouns: how many words a task of the training has.
+        verbs: how many words a task of the training has.
+        rules: of so many tasks together, how many are rules, languages in English order
+            without affixes, those in any trained order without affixes, and whole
+            languages.
+        plain: of so many tasks together, how many are rules, languages in English order
+            without affixes, those in any trained order without affixes, and whole
+            languages.
+        bare: of so many tasks together, how many are rules, languages in English order
+            without affixes, those in any trained order without affixes, and whole
+            languages.
+        whole: of so many tasks together, how many are rules, languages in English order
+            without affixes, those in any trained order without affixes, and whole
+            languages.
+        falling: let the learning rate fall to 0, as the last of several trainings
+            should.
     """
 
     checkpoint_every: ClassVar[int] = 250

@@ -33,8 +33,9 @@ DRAWS = (0, 1)
 class InContextRegression(Experiment):
     """A transformer, meta-trained on every prefix of prompts of `shot` + 1 examples.
 
-    pool: how many tasks there are to train on; 0 for new ones at every step.
-    draw: which pool, initial weights and points.
+    Attributes:
+        pool: how many tasks there are to train on; 0 for new ones at every step.
+        draw: which pool, initial weights and points.
     """
 
     unit: ClassVar[str] = "squared error"

@@ -46,7 +46,9 @@ class Published:
 class Result:
     """One measured number and the protocol behind it.
 
-    unit: "accuracy" for a fraction, or what the number is measured in, such as "nats".
+    Attributes:
+        unit: "accuracy" for a fraction, or what the number is measured in, such as
+            "nats".
     """
 
     tasks: str
@@ -91,11 +93,12 @@ class Result:
 class Record:
     """All that is needed to judge and to repeat an experiment.
 
-    data_sha256: the files that were read, by name.
-    seed_scheme: how the seed became draws; those of `labkit.randomness` are "named
-        streams".
-    seconds: of training, on `device` with `threads` threads.
-    deviations: where the protocol differs from the published one.
+    Attributes:
+        data_sha256: the files that were read, by name.
+        seed_scheme: how the seed became draws; those of `labkit.randomness` are "named
+            streams".
+        seconds: of training, on `device` with `threads` threads.
+        deviations: where the protocol differs from the published one.
     """
 
     experiment: str

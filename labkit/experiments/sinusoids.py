@@ -32,7 +32,9 @@ STEPS_JUDGED = (0, 1, 2, 5, 10)
 class FewShotSinusoids(GradientBased):
     """A perceptron of 2 × 40 ReLU units that learns a wave from five points.
 
-    shot, query: the points of a task in training; it is judged on 5 and 50.
+    Attributes:
+        shot: the points of a task in training; it is judged on 5 and 50.
+        query: the points of a task in training; it is judged on 5 and 50.
     """
 
     unit: ClassVar[str] = "squared error"

@@ -68,11 +68,12 @@ class AtPresentation:
 class CharacterStream(Experiment):
     """A learner with a memory, meta-trained on streams of characters.
 
-    embedding: whose features are read, or "pixels" of 20 × 20 as in the paper.
-    glyph_alphabets: how many invented alphabets of 20 characters to train on.
-    omniglot: real characters to train on as well, with their rotations.
-    warm_up: steps on streams of half the length, before `steps` on whole ones.
-    heads: of MANN; an LSTM has none.
+    Attributes:
+        embedding: whose features are read, or "pixels" of 20 × 20 as in the paper.
+        glyph_alphabets: how many invented alphabets of 20 characters to train on.
+        omniglot: real characters to train on as well, with their rotations.
+        warm_up: steps on streams of half the length, before `steps` on whole ones.
+        heads: of MANN; an LSTM has none.
     """
 
     method: Literal["LSTM", "MANN"]

@@ -129,7 +129,8 @@ def plot_draws(
 ) -> None:
     """Accuracies with one mark for each training; the line joins their means.
 
-    values: by measure, for each place the accuracies of its trainings.
+    Args:
+        values: by measure, for each place the accuracies of its trainings.
     """
     for name, of_places in values.items():
         look = dict(LOOKS[name])

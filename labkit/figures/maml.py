@@ -236,9 +236,10 @@ def plot_extrapolation(
 ) -> None:
     """Mean squared error against the number of inner steps.
 
-    errors: of each method after each number of steps, a line with 95% intervals.
-    published: of some of the methods, hollow marks in the colour of their line.
-    references: heights to compare with, dashed.
+    Args:
+        errors: of each method after each number of steps, a line with 95% intervals.
+        published: of some of the methods, hollow marks in the colour of their line.
+        references: heights to compare with, dashed.
     """
     _, axes = plt.subplots(figsize=(7.2, 4.2))
     colours = dict(zip(errors, COLOURS, strict=False))

@@ -18,9 +18,10 @@ def plot_protocols(
 ) -> None:
     """Accuracy (in per cent) of several weights, a panel each, under several protocols.
 
-    results: weights → tasks → evaluations, those that differ in normalisation alone
-        beside each other. Each dot carries its percentage; bars are 95% intervals, and
-        the dashed line is guessing.
+    Args:
+        results: weights → tasks → evaluations, those that differ in normalisation alone
+            beside each other. Each dot carries its percentage; bars are 95% intervals,
+            and the dashed line is guessing.
     """
     figure, panels = plt.subplots(
         1, len(results), sharey=True, squeeze=False, figsize=(8, 3.6)

@@ -42,7 +42,8 @@ def plot_attention(
     On the right the weights are summed by class, which is the prediction: figures in
     percent, a frame around the true class.
 
-    episode: its support ordered by class, as `FewShot` orders it.
+    Args:
+        episode: its support ordered by class, as `FewShot` orders it.
     """
     episode = episode.to("cpu")
     a, labels = attention[task].detach().cpu(), episode.support_y[task]
@@ -86,9 +87,10 @@ def plot_scales(
 ) -> Figure:
     """Accuracy and certainty of the same tasks at every scale of the similarity.
 
-    votes: by scale, the probabilities of the classes.
-    references: accuracies that do not depend on the scale.
-    learned: the scale that training chose.
+    Args:
+        votes: by scale, the probabilities of the classes.
+        references: accuracies that do not depend on the scale.
+        learned: the scale that training chose.
     """
     scales = list(votes)
     found = [

@@ -56,7 +56,8 @@ def plot_by_presentation(
 ) -> None:
     """Accuracy at the first, second, ... presentation, with 95% intervals.
 
-    ceiling: at the first presentation, by elimination.
+    Args:
+        ceiling: at the first presentation, by elimination.
     """
     markers = iter("os^Dv")
     for name, evaluations in curves.items():
@@ -81,9 +82,13 @@ def plot_memory(
 ) -> Figure:
     """The slots of a memory through the first task of an episode, and the accuracy.
 
-    writes, reads: the weights of all heads at each step, added up; as many steps and
-        slots as are to be shown. A slot is named after the drawing of the step at which
-        most was first written to it.
+    Args:
+        writes: the weights of all heads at each step, added up; as many steps and slots
+            as are to be shown. A slot is named after the drawing of the step at which
+            most was first written to it.
+        reads: the weights of all heads at each step, added up; as many steps and slots
+            as are to be shown. A slot is named after the drawing of the step at which
+            most was first written to it.
     """
     steps, slots = writes.shape
     classes = episode.support_y.shape[-1]

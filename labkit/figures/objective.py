@@ -41,7 +41,8 @@ def plot_prediction(
 ) -> None:
     """The whole function that a learner predicts after the support of one task.
 
-    line: what `Axes.plot` takes, such as color, ls, label.
+    Args:
+        line: what `Axes.plot` takes, such as color, ls, label.
     """
     x = _inputs(episode)
     with torch.no_grad():

@@ -108,8 +108,9 @@ def plot_by_shots(
 def plot_changes(panels: Mapping[str, Mapping[str, Evaluation]]) -> Figure:
     """What each change of a prompt does to the share of exact answers.
 
-    panels: kind of task -> change -> evaluation, the same changes in all; the first is
-        no change, and a line marks it.
+    Args:
+        panels: kind of task -> change -> evaluation, the same changes in all; the first
+            is no change, and a line marks it.
     """
     changes = list(next(iter(panels.values())))
     figure, axes = plt.subplots(
@@ -136,7 +137,8 @@ def plot_changes(panels: Mapping[str, Mapping[str, Evaluation]]) -> Figure:
 def plot_prices(panels: Mapping[str, Sequence[Price]]) -> Figure:
     """Bytes of θ' on a logarithmic axis against a score, a panel for each kind of task.
 
-    panels: what is measured -> the methods measured by it, four of these.
+    Args:
+        panels: what is measured -> the methods measured by it, four of these.
     """
     figure, axes = plt.subplots(2, 2, figsize=(8, 6))
     for panel, (measure, prices) in zip(axes.flat, panels.items(), strict=True):

@@ -35,7 +35,9 @@ def plot_episode(
     A query is framed in the colour of the class predicted for it; a wrong answer is
     crossed out and its letter shown.
 
-    room: support columns to leave space for, so that sheets of different shots align.
+    Args:
+        room: support columns to leave space for, so that sheets of different shots
+            align.
     """
     way, size = episode.support_y.shape[-1], episode.support_x.shape[-1]
     support = episode.support_x[0].view(way, -1, size, size)
@@ -100,9 +102,10 @@ def plot_cells(
 ) -> None:
     """Which prototype is the nearest, everywhere in a square of the plane.
 
-    half: half the side of the square.
-    before: earlier prototypes. Their borders, where they cut this plane, are dashed,
-        and arrows lead from them to the present ones.
+    Args:
+        half: half the side of the square.
+        before: earlier prototypes. Their borders, where they cut this plane, are
+            dashed, and arrows lead from them to the present ones.
     """
     line = torch.linspace(-half, half, GRID)
     points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
@@ -202,9 +205,10 @@ def plot_task(
 ) -> None:
     """One task with few and with more support drawings: contact sheet, plane, cells.
 
-    episode: one task of at most four classes, ordered by class.
-    query: the embeddings of its queries.
-    prototypes: of each class, with the first number of shots and with the second.
+    Args:
+        episode: one task of at most four classes, ordered by class.
+        query: the embeddings of its queries.
+        prototypes: of each class, with the first number of shots and with the second.
     """
     episode, query = episode.to("cpu"), query.cpu()
     means = [points.cpu() for points in prototypes]

@@ -87,7 +87,8 @@ def curve(
 ) -> None:
     """Means over tasks joined by a line, each with its 95% interval as a bar.
 
-    line: what `Axes.errorbar` takes, such as label, color, marker.
+    Args:
+        line: what `Axes.errorbar` takes, such as label, color, marker.
     """
     axes.errorbar(
         x,

@@ -43,9 +43,10 @@ def plot_diversity(
 ) -> Figure:
     """Errors against the number M of tasks trained on; one panel for each kind of test.
 
-    sizes: of the pools; 0, for no pool, stands at the right end as ∞.
-    panels: title -> learner -> for each size its errors, one for each draw. The line
-        joins their means, a mark is one draw.
+    Args:
+        sizes: of the pools; 0, for no pool, stands at the right end as ∞.
+        panels: title -> learner -> for each size its errors, one for each draw. The
+            line joins their means, a mark is one draw.
     """
     figure, ((*axes,),) = plt.subplots(
         1, len(panels), figsize=(8, 3.4), sharey=True, squeeze=False

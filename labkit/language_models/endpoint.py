@@ -31,13 +31,16 @@ BUSY = {429, 500, 502, 503, 504}
 class Endpoint:
     """Answer queries with the model of that name at that address.
 
-    address: up to and with the version, such as "http://localhost:8000/v1".
-    key_variable: the *name* of the environment variable that holds the key.
-    tokens_written: the longest answer; a longer one is cut off.
-    timeout: in seconds, for one answer.
-    retries, pause: how often a busy server is asked again, and the seconds before the
-        first time, doubled for each further one.
-    options: more fields of the request. None leaves a field out.
+    Attributes:
+        address: up to and with the version, such as "http://localhost:8000/v1".
+        key_variable: the *name* of the environment variable that holds the key.
+        tokens_written: the longest answer; a longer one is cut off.
+        timeout: in seconds, for one answer.
+        retries: how often a busy server is asked again, and the seconds before the
+            first time, doubled for each further one.
+        pause: how often a busy server is asked again, and the seconds before the first
+            time, doubled for each further one.
+        options: more fields of the request. None leaves a field out.
 
     Raises:
         BridgeError: no httpx, an address that is none, a key in place of the name of

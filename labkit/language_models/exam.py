@@ -89,8 +89,9 @@ class Cost:
     """What asking will take. Tokens are the most there can be, since a model may read
     a support once for several queries, and answers may be short.
 
-    seconds: extrapolated from one prompt; None where none was tried.
-    money: in the currency of the price; None without a price.
+    Attributes:
+        seconds: extrapolated from one prompt; None where none was tried.
+        money: in the currency of the price; None without a price.
     """
 
     prompts: int
@@ -118,7 +119,8 @@ def cost(
     """What `ask` will take for these tasks if no answer is kept yet. Asks nothing; a
     model that is free answers one query, to be timed.
 
-    price: of a million tokens read, and of a million written, in any currency.
+    Args:
+        price: of a million tokens read, and of a million written, in any currency.
 
     Raises:
         BridgeError: a prompt is longer than the model reads.
@@ -145,9 +147,10 @@ def ask(
 ) -> list[list[str]]:
     """The model's answers to all queries of all tasks.
 
-    answers: the file that keeps them. An interrupted or failed call, made again, asks
-        only for what is missing there. A model whose weights have changed needs
-        another file.
+    Args:
+        answers: the file that keeps them. An interrupted or failed call, made again,
+            asks only for what is missing there. A model whose weights have changed
+            needs another file.
 
     Raises:
         BridgeError: the model cannot answer, or the file is not one of answers.
@@ -187,7 +190,8 @@ def mark(
     """The fraction of queries answered to the letter, spaces at the ends aside: the
     mean over tasks, with its 95% interval.
 
-    seed: that the tasks were drawn with, to be told with the figure.
+    Args:
+        seed: that the tasks were drawn with, to be told with the figure.
 
     Raises:
         ValueError: fewer than two tasks, of which no interval can be computed.

@@ -41,8 +41,9 @@ class Read:
 class LocalModel:
     """Answer queries with the causal language model in `folder`.
 
-    chat: write examples as the turns of a dialogue, for models trained on these.
-    longest_answer: in tokens; an answer that is longer is cut off.
+    Args:
+        chat: write examples as the turns of a dialogue, for models trained on these.
+        longest_answer: in tokens; an answer that is longer is cut off.
 
     Raises:
         BridgeError: no transformers, no model in the folder, no chat template; and,

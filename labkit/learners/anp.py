@@ -42,8 +42,9 @@ class Examples(NamedTuple):
 class ANP(Learner):
     """Predict from the representations that a query attends to.
 
-    width: of every hidden layer, and of keys and values.
-    smallest: the smallest standard deviation it can predict.
+    Args:
+        width: of every hidden layer, and of keys and values.
+        smallest: the smallest standard deviation it can predict.
     """
 
     def __init__(

@@ -31,8 +31,10 @@ KeysAndValues = tuple[Tensor, Tensor]
 class AttentionOnly(Learner):
     """Answer from the weights, from the context, or from both.
 
-    inputs, labels: the lengths of the vectors x and y.
-    shot: the longest support that it can read.
+    Args:
+        inputs: the lengths of the vectors x and y.
+        labels: the lengths of the vectors x and y.
+        shot: the longest support that it can read.
 
     Raises:
         ValueError: a longer support.

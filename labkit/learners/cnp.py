@@ -35,8 +35,9 @@ class Summary(NamedTuple):
 class CNP(Learner):
     """Predict from the mean representation of the support.
 
-    width: of every hidden layer, and of r.
-    smallest: the smallest standard deviation it can predict.
+    Args:
+        width: of every hidden layer, and of r.
+        smallest: the smallest standard deviation it can predict.
     """
 
     def __init__(

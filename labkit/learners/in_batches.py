@@ -17,7 +17,8 @@ class InBatches(Learner):
     To an inductive learner it makes no difference. A transductive one predicts each
     query from the batch it comes in, so this measures what it owes to the company.
 
-    order: which queries come together: the first `size` of it, the next, and so on.
+    Args:
+        order: which queries come together: the first `size` of it, the next, and so on.
     """
 
     def __init__(self, learner: Learner, order: Int64[Tensor, " Q"], size: int) -> None:

@@ -32,9 +32,12 @@ from labkit.randomness import seeded
 class InContext(Learner):
     """Predict the target of a query from the examples before it in the prompt.
 
-    inputs, outputs: the lengths of the vectors x and y.
-    repeat_x: let the token of a y carry its x as well. Otherwise the layers have to
-        find out first which x a y belongs to, and training takes about twice as long.
+    Args:
+        inputs: the lengths of the vectors x and y.
+        outputs: the lengths of the vectors x and y.
+        repeat_x: let the token of a y carry its x as well. Otherwise the layers have to
+            find out first which x a y belongs to, and training takes about twice as
+            long.
 
     Raises:
         ValueError: a prompt longer than the network's context, 2 S + 1 tokens.

@@ -37,9 +37,11 @@ from labkit.randomness import seeded
 class InContextTokens(Learner):
     """Write the y of a query's x, given examples of both.
 
-    tokens: how many different ones there are, V.
-    words, places: how many tokens an x and a y have.
-    code: the length of c(x), of which w must fit into the network's width.
+    Args:
+        tokens: how many different ones there are, V.
+        words: how many tokens an x and a y have.
+        places: how many tokens an x and a y have.
+        code: the length of c(x), of which w must fit into the network's width.
 
     Raises:
         ValueError: a prompt longer than the network's context, 2 p tokens an example;

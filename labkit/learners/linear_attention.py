@@ -29,7 +29,9 @@ from labkit.randomness import seeded
 class LinearAttention(Learner):
     """Predict y from x and the examples before it in one matrix product after another.
 
-    inputs, outputs: the lengths of the vectors x and y.
+    Args:
+        inputs: the lengths of the vectors x and y.
+        outputs: the lengths of the vectors x and y.
     """
 
     def __init__(self, inputs: int, outputs: int = 1, *, seed: int = 0) -> None:

@@ -36,14 +36,18 @@ from labkit.objective import Score
 class MAML(Learner):
     """Learn an initialisation from which a few gradient steps suffice.
 
-    loss: of a task's predictions on its support, one number a task.
-    inner_steps: K. It may be set to another number on a trained learner, to adapt for
-        longer than in training; with 0 steps, θ' = θ and training is joint training.
-    inner_clip_norm: the longest gradient a task may have in the inner loop; a longer
-        one is scaled down, so that no task is thrown far. The paper has none.
-    normalisation: may be set on a trained learner as well, to judge one set of weights
-        under both protocols. It matters to networks that use batch statistics. One
-        that keeps running statistics uses those in evaluation and is inductive.
+    Args:
+        loss: of a task's predictions on its support, one number a task.
+        inner_steps: K. It may be set to another number on a trained learner, to adapt
+            for longer than in training; with 0 steps, θ' = θ and training is joint
+            training.
+        inner_clip_norm: the longest gradient a task may have in the inner loop; a
+            longer one is scaled down, so that no task is thrown far. The paper has
+            none.
+        normalisation: may be set on a trained learner as well, to judge one set of
+            weights under both protocols. It matters to networks that use batch
+            statistics. One that keeps running statistics uses those in evaluation and
+            is inductive.
 
     Raises:
         TypeError: a network that is no `Network`.

@@ -33,8 +33,9 @@ from labkit.randomness import seeded
 class MatchingNetFCE(MatchingNet):
     """Matching with embeddings that depend on the whole support set.
 
-    K: the number of looks of a query at the support; 0 leaves f' as it is.
-    seed: of the initial weights of both LSTMs.
+    Args:
+        K: the number of looks of a query at the support; 0 leaves f' as it is.
+        seed: of the initial weights of both LSTMs.
     """
 
     def __init__(

@@ -24,7 +24,8 @@ from labkit.networks.network import Network
 class MetaSGD(MAML):
     """MAML with a learned rate for every parameter; the arguments are MAML's.
 
-    rates: α, one tensor a parameter of the network, in the order of its parameters.
+    Attributes:
+        rates: α, one tensor a parameter of the network, in the order of its parameters.
     """
 
     def __init__(self, network: Network, **options: Any) -> None:

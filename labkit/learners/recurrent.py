@@ -30,8 +30,9 @@ from labkit.randomness import seeded, spawn
 class StreamState(NamedTuple):
     """What a learner knows of T tasks after some examples.
 
-    memory: tensors that all begin with the task axis.
-    label: of the last example, which has not been read yet; zeros before the first.
+    Attributes:
+        memory: tensors that all begin with the task axis.
+        label: of the last example, which has not been read yet; zeros before the first.
     """
 
     memory: tuple[Tensor, ...]

@@ -39,9 +39,10 @@ Cache = tuple[Tensor, ...]
 class SNAIL(Learner):
     """Predict from causal convolutions and causal attention over the support.
 
-    width: how many features a convolution adds; an attention adds twice as many.
-    longest: how many tokens the convolutions span.
-    smallest: the smallest standard deviation it can predict.
+    Args:
+        width: how many features a convolution adds; an attention adds twice as many.
+        longest: how many tokens the convolutions span.
+        smallest: the smallest standard deviation it can predict.
     """
 
     def __init__(

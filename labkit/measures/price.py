@@ -17,10 +17,11 @@ from labkit.learner import Learner
 class Price:
     """Of adapting to one task.
 
-    bytes: of the tensors in θ', but for those that are parameters of the learner, and
-        so the same for every task.
-    operations: multiplications and additions in matrix products and convolutions,
-        those of inner gradients among them.
+    Attributes:
+        bytes: of the tensors in θ', but for those that are parameters of the learner,
+            and so the same for every task.
+        operations: multiplications and additions in matrix products and convolutions,
+            those of inner gradients among them.
     """
 
     bytes: int

@@ -61,7 +61,8 @@ def evaluate_stream(
 ) -> list[Evaluation]:
     """Accuracy at the first, second, ... presentation, each with its 95% interval.
 
-    presentations: how many to tell apart; every class must come that often.
+    Args:
+        presentations: how many to tell apart; every class must come that often.
     """
     scores = task_scores(
         learner,

@@ -18,10 +18,11 @@ from labkit.randomness import seeded
 class MLP(Network):
     """Linear layers with ReLU between them: inputs → hidden... → outputs.
 
-    relu_last: a ReLU after the last layer too, for a body that is to get a head.
-
     Initialised as PyTorch does by default, from `seed` alone. Finn et al. (2017) draw
     weights from a truncated normal and start biases at zero instead.
+
+    Args:
+        relu_last: a ReLU after the last layer too, for a body that is to get a head.
     """
 
     def __init__(

@@ -19,10 +19,11 @@ class Network(nn.Module):
     `network(x, parameters)` uses those given instead, which may be one set a task,
     every tensor [T, ...]: then x is [T, B, ...] and task t is computed with set t.
 
-    features: the length of the output vectors.
-    uses_batch_statistics: in evaluation, too, an output depends on the other examples
-        it is computed with. A learner whose queries pass through such a network is
-        transductive.
+    Attributes:
+        features: the length of the output vectors.
+        uses_batch_statistics: in evaluation, too, an output depends on the other
+            examples it is computed with. A learner whose queries pass through such a
+            network is transductive.
     """
 
     features: int

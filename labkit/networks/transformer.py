@@ -32,10 +32,12 @@ KeysAndValues = tuple[Tensor, Tensor]
 class Transformer(Network):
     """Sequences [T, L, width] → [T, L, width]: output l depends on the inputs up to l.
 
-    context: the longest sequence it can read; there is a learned vector for each place.
-
     A cache is one tensor [T, layers, 2, heads, L, width / heads]: the keys and the
     values of the L tokens read so far, in all layers.
+
+    Args:
+        context: the longest sequence it can read; there is a learned vector for each
+            place.
 
     Raises:
         ValueError: a width that the heads do not divide, or more tokens than `context`.

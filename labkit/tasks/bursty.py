@@ -35,18 +35,20 @@ Test = Literal["", "in weights", "new classes", "swapped labels"]
 class Bursty:
     """p(T) of sequences with one query each; targets are one-hot over the L labels.
 
-    classes: M, a multiple of `labels`; class c has the label c mod L.
-    copies: how often each class of a context occurs in it.
-    burstiness: the fraction of sequences whose context holds the query's class.
-    zipf: the class of rank r = c + 1 is drawn in proportion to r to the power of −zipf.
-    noise: σ, the spread within a class.
-    label_noise: the fraction of sequences in which the labels of the context's classes
-        are moved on by one, so that what the weights know of them is wrong.
-    world: which M classes.
-    test: "" for training, or what is tested:
-        "in weights", the query's class and label are not in the context;
-        "new classes", drawn for this sequence alone, the query's among them;
-        "swapped labels", a class of the context with the label it has there.
+    Attributes:
+        classes: M, a multiple of `labels`; class c has the label c mod L.
+        copies: how often each class of a context occurs in it.
+        burstiness: the fraction of sequences whose context holds the query's class.
+        zipf: the class of rank r = c + 1 is drawn in proportion to r to the power of
+            −zipf.
+        noise: σ, the spread within a class.
+        label_noise: the fraction of sequences in which the labels of the context's
+            classes are moved on by one, so that what the weights know of them is wrong.
+        world: which M classes.
+        test: "" for training, or what is tested: "in weights", the query's class and
+            label are not in the context; "new classes", drawn for this sequence alone,
+            the query's among them; "swapped labels", a class of the context with the
+            label it has there.
 
     Raises:
         ValueError: numbers that leave no such sequence.

@@ -23,13 +23,15 @@ from labkit.episode import Episode
 class CharacterSet:
     """Drawings of characters that belong to alphabets, invented or real.
 
-    images: uint8, ink is 255 and paper 0; every class has the same number of drawings.
-    alphabet: the index into `alphabets` of each class.
-    names: one a class, all different, for instance "Greek/character07". What follows
-        an "@" is the angle of a rotated copy, "Greek/character07@90"; what precedes it
-        is the *origin*. Selections and splits move all copies of an origin together, so
-        that no method of this class can put a character into one set and its rotation
-        into another.
+    Attributes:
+        images: uint8, ink is 255 and paper 0; every class has the same number of
+            drawings.
+        alphabet: the index into `alphabets` of each class.
+        names: one a class, all different, for instance "Greek/character07". What
+            follows an "@" is the angle of a rotated copy, "Greek/character07@90"; what
+            precedes it is the *origin*. Selections and splits move all copies of an
+            origin together, so that no method of this class can put a character into
+            one set and its rotation into another.
 
     Raises:
         ValueError: the fields do not describe the same classes, or a name comes twice.
@@ -128,7 +130,8 @@ class CharacterSet:
         from its rotation, which for an O nobody could. (Vinyals et al. 2016, section
         4.1.1, augment Omniglot in this way.)
 
-        mirrored: the same again with left and right exchanged, "Greek@mirrored90".
+        Args:
+            mirrored: the same again with left and right exchanged, "Greek@mirrored90".
 
         Raises:
             ValueError: there are rotations in this set already.
@@ -242,12 +245,14 @@ class FewShot:
     label: [T, way · shot, 1, H, W] in the support, [T, way · query, 1, H, W] in the
     query, float, ink 1.0 and paper 0.0.
 
-    within_alphabet: False draws the classes from the whole set, all equally likely.
-        True draws an alphabet first, then all classes from it (Lake's harder protocol).
-        Alphabets are equally likely, however many characters they have, so that a
-        large one does not dominate; those with fewer than `way` are left out.
-    permuted_labels: False, between alphabets only, gives class c the label c modulo
-        `way` in every task. Then labels can be learned by heart, which is a trap.
+    Attributes:
+        within_alphabet: False draws the classes from the whole set, all equally likely.
+            True draws an alphabet first, then all classes from it (Lake's harder
+            protocol). Alphabets are equally likely, however many characters they have,
+            so that a large one does not dominate; those with fewer than `way` are left
+            out.
+        permuted_labels: False, between alphabets only, gives class c the label c modulo
+            `way` in every task. Then labels can be learned by heart, which is a trap.
 
     Raises:
         ValueError: there are not enough classes, or not enough drawings of each, or

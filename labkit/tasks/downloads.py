@@ -33,9 +33,10 @@ class DamagedData(Exception):  # noqa: N818
 class DataFile:
     """One file of a public data set.
 
-    checksums: from the kind ("sha256", "md5" or "git_blob") to the value, in
-        hexadecimal. All must hold. A "git_blob" is the name git gives to content,
-        sha1("blob SIZE\\0" + content): the file's id in its repository.
+    Attributes:
+        checksums: from the kind ("sha256", "md5" or "git_blob") to the value, in
+            hexadecimal. All must hold. A "git_blob" is the name git gives to content,
+            sha1("blob SIZE\\0" + content): the file's id in its repository.
     """
 
     dataset: str

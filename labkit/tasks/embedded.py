@@ -21,7 +21,8 @@ AT_ONCE = 200
 class Embedded(FewShot):
     """The same tasks as the `FewShot` of the same fields, with features for x.
 
-    embeddings: of drawing d of class c in row c · drawings + d.
+    Attributes:
+        embeddings: of drawing d of class c in row c · drawings + d.
     """
 
     embeddings: Float[Tensor, "rows D"]

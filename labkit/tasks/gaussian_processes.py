@@ -91,14 +91,19 @@ class Kernel:
 class GaussianProcesses:
     """p(T) of Gaussian-process functions of one kernel family.
 
-    lengthscale, scale, period: the ranges, uniform, of the hyperparameters; only the
-        periodic kernel has a period.
-    noise: the standard deviation of ε.
-    support: the fewest and the most support points of a task.
-    points: the most of support and query together; queries are at least 3.
-
     `sample` is two steps, for whoever wants to know what was drawn: `kernels` draws
     hyperparameters and `observe` functions with such kernels, at points drawn afresh.
+
+    Attributes:
+        lengthscale: the ranges, uniform, of the hyperparameters; only the periodic
+            kernel has a period.
+        scale: the ranges, uniform, of the hyperparameters; only the periodic kernel has
+            a period.
+        period: the ranges, uniform, of the hyperparameters; only the periodic kernel
+            has a period.
+        noise: the standard deviation of ε.
+        support: the fewest and the most support points of a task.
+        points: the most of support and query together; queries are at least 3.
 
     Raises:
         ValueError: a range that is empty or not positive, noise of 0, or sizes that

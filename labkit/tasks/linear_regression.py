@@ -107,9 +107,10 @@ class Pool:
 class LinearRegression:
     """p(T) of linear functions, each seen at `shot` points and asked at `query` others.
 
-    noise: standard deviation of ε, in the targets of support and query alike.
-    inputs: x with independent entries, standard normal or uniform in (−1, 1).
-    input_scale: what x is multiplied by.
+    Attributes:
+        noise: standard deviation of ε, in the targets of support and query alike.
+        inputs: x with independent entries, standard normal or uniform in (−1, 1).
+        input_scale: what x is multiplied by.
 
     Raises:
         ValueError: a negative number of points to learn from, none to ask about, or

@@ -220,7 +220,8 @@ def vinyals_split(
     four and all that follow. After tuning, the reported models are trained on the first
     two sets together.
 
-    characters: the release, `concatenate(load("background"), load("evaluation"))`.
+    Args:
+        characters: the release, `concatenate(load("background"), load("evaluation"))`.
 
     Raises:
         ValueError: it is not the whole release.

@@ -19,11 +19,12 @@ from labkit.episode import Episode, TaskDistribution
 class Warped:
     """Applies to each image of an episode an affine map and a bend of its own.
 
-    linear: standard deviation of the four entries of the map's matrix about the
-        identity; it turns, scales and slants.
-    shift: standard deviation of the translation, as a fraction of the image's side.
-    bend: standard deviation, as the same fraction, of the displacement of 4 × 4 points
-        spread over the image; what lies between them follows smoothly.
+    Attributes:
+        linear: standard deviation of the four entries of the map's matrix about the
+            identity; it turns, scales and slants.
+        shift: standard deviation of the translation, as a fraction of the image's side.
+        bend: standard deviation, as the same fraction, of the displacement of 4 × 4
+            points spread over the image; what lies between them follows smoothly.
     """
 
     tasks: TaskDistribution

@@ -25,10 +25,12 @@ from labkit.randomness import seeded
 class FineTuning(Learner):
     """Train the network on each task's support set, all tasks side by side.
 
-    network: from x to the C numbers predicted; its own parameters are never changed.
-    loss: of a task's support predictions, one number a task.
-    seed: of the random draws. A batch of T tasks has T different ones, and the same
-        ones as every other batch of T.
+    Args:
+        network: from x to the C numbers predicted; its own parameters are never
+            changed.
+        loss: of a task's support predictions, one number a task.
+        seed: of the random draws. A batch of T tasks has T different ones, and the same
+            ones as every other batch of T.
 
     Raises:
         ValueError: `from_scratch` with a network that keeps running statistics.

@@ -26,7 +26,9 @@ from labkit.networks.network import Parameters
 class TunedTokens(Learner):
     """Train a copy of the model on each task's support; the model itself stays.
 
-    steps, rate: of Adam, on the whole support at once.
+    Args:
+        steps: of Adam, on the whole support at once.
+        rate: of Adam, on the whole support at once.
     """
 
     def __init__(self, model: InContextTokens, *, steps: int, rate: float) -> None:

@@ -36,9 +36,10 @@ class Conditioned(NamedTuple):
 class GaussianProcess(Learner):
     """Predict with the posterior of a Gaussian process.
 
-    kernel: of each task, [T, 1], or candidates for all, [1, K], all equally probable
-        before a point is seen.
-    noise: the standard deviation of the observations about the function.
+    Args:
+        kernel: of each task, [T, 1], or candidates for all, [1, K], all equally
+            probable before a point is seen.
+        noise: the standard deviation of the observations about the function.
 
     Raises:
         ValueError: in `adapt`, a covariance that is not positive definite.

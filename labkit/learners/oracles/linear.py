@@ -68,7 +68,8 @@ class DiscreteBayes(LinearOracle):
 
         w = Σ_m softmax_m( −‖y − X w_m‖² / (2σ²) ) w_m.
 
-    pool: the M weight vectors [M, d].
+    Args:
+        pool: the M weight vectors [M, d].
 
     Raises:
         ValueError: no noise, with which a likelihood is 0 or infinite.

@@ -49,12 +49,15 @@ def invent(n_alphabets: int, characters: int, generator: torch.Generator) -> Str
 class Style:
     """What the characters of an alphabet have in common.
 
-    lattice, n_nodes: positions of the columns and rows, and how many there are.
-    strokes, waypoints: the mean number of strokes, and of waypoints in a stroke.
-    joining: how often a stroke begins on a node that an earlier one has visited.
-    diagonal: how often a segment follows neither a column nor a row.
-    curved: the share of strokes that are round at their waypoints.
-    bulging: the share of segments that bend sideways.
+    Attributes:
+        lattice: positions of the columns and rows, and how many there are.
+        n_nodes: positions of the columns and rows, and how many there are.
+        strokes: the mean number of strokes, and of waypoints in a stroke.
+        waypoints: the mean number of strokes, and of waypoints in a stroke.
+        joining: how often a stroke begins on a node that an earlier one has visited.
+        diagonal: how often a segment follows neither a column nor a row.
+        curved: the share of strokes that are round at their waypoints.
+        bulging: the share of segments that bend sideways.
     """
 
     lattice: Float[Tensor, "A 2 nodes"]

@@ -17,9 +17,12 @@ PEN_WIDTH = 0.046
 class Path:
     """What the pen does: cubic Hermite segments, those of no length being no ink.
 
-    start, end: where a segment begins and ends.
-    leaving, arriving: the tangents there, a straight line having its chord for both.
-    length: of the chord, by which ink is shared out.
+    Attributes:
+        start: where a segment begins and ends.
+        end: where a segment begins and ends.
+        leaving: the tangents there, a straight line having its chord for both.
+        arriving: the tangents there, a straight line having its chord for both.
+        length: of the chord, by which ink is shared out.
     """
 
     start: Float[Tensor, "B segments 2"]

@@ -18,11 +18,13 @@ ROUND = 1.17
 class Strokes:
     """The programs of B characters, of S strokes that visit W waypoints each.
 
-    lattice: where the columns (0) and the rows (1) of nodes lie.
-    nodes: the column and row of every waypoint.
-    visited: false for the waypoints after the last of a stroke.
-    roundness: 0 turns a sharp corner at a waypoint, 1 a curve as of a circle.
-    bulge: how far the segment after a waypoint bends sideways, ±2 about a half circle.
+    Attributes:
+        lattice: where the columns (0) and the rows (1) of nodes lie.
+        nodes: the column and row of every waypoint.
+        visited: false for the waypoints after the last of a stroke.
+        roundness: 0 turns a sharp corner at a waypoint, 1 a curve as of a circle.
+        bulge: how far the segment after a waypoint bends sideways, ±2 about a half
+            circle.
     """
 
     lattice: Float[Tensor, "B 2 nodes"]

@@ -31,10 +31,11 @@ WORDS, PLACES = 4, 7
 class Grammar:
     """One grammar for each of T tasks.
 
-    slots: what stands at each place.
-    forms: which table it is looked up in, if it is of the sentence.
-    literals: which token it is, if it is always the same.
-    tables: F tables from all V tokens to tokens.
+    Attributes:
+        slots: what stands at each place.
+        forms: which table it is looked up in, if it is of the sentence.
+        literals: which token it is, if it is always the same.
+        tables: F tables from all V tokens to tokens.
     """
 
     slots: Int64[Tensor, "T places"]

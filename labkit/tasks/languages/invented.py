@@ -60,9 +60,10 @@ SINGULAR_SUBJECT, PLURAL_SUBJECT, SINGULAR_VERB, PLURAL_VERB, NOMINATIVE, ACCUSA
 class Place(NamedTuple):
     """What stands at one place of a sentence.
 
-    form: 0, or 1 for the number of the subject as it is marked on the verb.
-    affix: which, if it is always the same; −1 otherwise.
-    side: PREFIX or SUFFIX, or NONE for what is no affix.
+    Attributes:
+        form: 0, or 1 for the number of the subject as it is marked on the verb.
+        affix: which, if it is always the same; −1 otherwise.
+        side: PREFIX or SUFFIX, or NONE for what is no affix.
     """
 
     slot: int
@@ -122,10 +123,12 @@ def arrangements(orders: tuple[str, ...], affixes: bool = True) -> list[Arrangem
 class Languages:
     """Tasks of translating into a language that is new in every task.
 
-    shot, query: how many sentences to learn from, and to translate.
-    orders: the word orders there are.
-    affixes: whether there are any; without, a language is a lexicon and an order.
-    topic: how many words a task has.
+    Attributes:
+        shot: how many sentences to learn from, and to translate.
+        query: how many sentences to learn from, and to translate.
+        orders: the word orders there are.
+        affixes: whether there are any; without, a language is a lexicon and an order.
+        topic: how many words a task has.
 
     Raises:
         ValueError: no query, or an unknown word order.

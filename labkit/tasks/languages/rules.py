@@ -66,9 +66,11 @@ UNITS = (*PARTS.values(), (LITERAL,))
 class Rules:
     """Tasks of rewriting by a rule that is another one in every task, or by one named.
 
-    shot, query: how many sentences to learn from, and to rewrite.
-    name: of a held-out rule; without it, rules are drawn from those trained on.
-    topic: how many words a task has.
+    Attributes:
+        shot: how many sentences to learn from, and to rewrite.
+        query: how many sentences to learn from, and to rewrite.
+        name: of a held-out rule; without it, rules are drawn from those trained on.
+        topic: how many words a task has.
 
     Raises:
         ValueError: no query, or an unknown name.
