@@ -16,11 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from book import chapters
+from book import chapters, runs
 from labkit import device
 from labkit.experiments import records
+from labkit.files import write_atomically
 
-TIMINGS = chapters.CHAPTERS / "timings.json"
+TIMINGS = runs.CHAPTERS / "timings.json"
 
 
 def main(names: list[str]) -> int:
@@ -31,7 +32,7 @@ def main(names: list[str]) -> int:
     for path in chapters.find(names):
         before = _processor_seconds()
         with tempfile.TemporaryDirectory() as folder:
-            outcome = chapters.run(path, {"device": "cpu"}, output_folder=Path(folder))
+            outcome = runs.run(path, {"device": "cpu"}, output_folder=Path(folder))
         if outcome.failure:
             print(f"{path.stem}: {outcome.failure}", file=sys.stderr)
             return 1
@@ -41,7 +42,7 @@ def main(names: list[str]) -> int:
             "torch": where["torch"],
         }
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-        TIMINGS.write_text(text, "utf-8")
+        write_atomically(TIMINGS, text)
         print(f"{path.stem}: {known[path.stem]['seconds']} s")
     return 0
 

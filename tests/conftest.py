@@ -1,5 +1,18 @@
 """Shapes and types of every labkit signature are checked in every test."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
 from jaxtyping import install_import_hook
+from small_chapter import SCRIPT
 
 install_import_hook("labkit", "beartype.beartype")
+
+
+@pytest.fixture
+def chapter(tmp_path: Path) -> Path:
+    """The notebook path of a chapter that is only a script so far."""
+    (tmp_path / "01_first.py").write_text(SCRIPT, encoding="utf-8")
+    return tmp_path / "01_first.ipynb"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 
-from book import chapters
+from book import chapters, marks, pairs, runs
 from labkit.experiments.profiles import PROFILES, by_profile
 
 PATHS = chapters.find([])
@@ -43,7 +43,7 @@ def stored_text(path: Path) -> str:
 @every_chapter
 def test_script_and_notebook_hold_the_same_text(path: Path) -> None:
     script = path.with_suffix(".py").read_text(encoding="utf-8")
-    assert chapters.script_of(read(path)) == script, "To mend it: make sync"
+    assert pairs.script_of(read(path)) == script, "To mend it: make sync"
 
 
 @every_chapter
@@ -51,14 +51,19 @@ def test_everything_but_the_outputs_follows_from_the_text(path: Path) -> None:
     notebook = read(path)
     nbformat.validate(notebook)
     normalised = copy.deepcopy(notebook)
-    chapters.normalise(normalised, path.stem)
+    pairs.normalise(normalised, path.stem)
     assert normalised == notebook, "To mend it: make sync"
+
+
+@every_chapter
+def test_labels_captions_and_alternative_texts_are_sentences(path: Path) -> None:
+    marks.check(read(path), path.name)
 
 
 @every_chapter
 def test_formulas_are_plain_latex(path: Path) -> None:
     """JupyterLab does not know the book's macros, which pages of prose may use."""
-    project = yaml.safe_load((chapters.ROOT / "myst.yml").read_text(encoding="utf-8"))[
+    project = yaml.safe_load((pairs.ROOT / "myst.yml").read_text(encoding="utf-8"))[
         "project"
     ]
     names = "|".join(re.escape(macro) for macro in project["math"])
@@ -126,7 +131,7 @@ def test_runs_small_with_another_seed_from_another_folder(
     before = {
         file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()
     }
-    outcome = chapters.run(
+    outcome = runs.run(
         path,
         {"profile": "smoke", "seed": 1},
         output_folder=tmp_path / "runs",
@@ -142,8 +147,8 @@ def test_runs_small_with_another_seed_from_another_folder(
 def test_the_pair_check_agrees_with_jupytext_itself(tmp_path: Path) -> None:
     script = '# %% [markdown]\n# # Title\n\n# %% tags=["parameters"]\nseed = 0\n'
     (tmp_path / "01_a.py").write_text(script, encoding="utf-8")
-    chapters.sync(tmp_path / "01_a.ipynb")
-    settings = chapters.ROOT / "jupytext.toml"
+    pairs.sync(tmp_path / "01_a.ipynb")
+    settings = pairs.ROOT / "jupytext.toml"
     (tmp_path / "jupytext.toml").write_bytes(settings.read_bytes())
     convert = ["01_a.ipynb", "--to", "py:percent", "--output", "converted.py"]
     subprocess.run(
