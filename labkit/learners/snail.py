@@ -123,7 +123,11 @@ class Convolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "T n D"], cache: Cache | None, alone: bool
     ) -> tuple[Float[Tensor, "T n E"], Cache]:
-        """alone: each token is the next one, and not the one after its neighbour."""
+        """The wider features, and the cache for the tokens to come.
+
+        Args:
+            alone: each token is the next one, and not the one after its neighbour.
+        """
         now, later = self.taps(x).chunk(2, dim=-1)
         if cache is None:  # before the first token there are zeros
             cache = (torch.zeros_like(later[:, :1]).expand(-1, self.dilation, -1),)
@@ -145,7 +149,11 @@ class CausalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "T n D"], cache: Cache | None, alone: bool
     ) -> tuple[Float[Tensor, "T n E"], Cache]:
-        """alone: a token sees those of the cache and itself, and no neighbour."""
+        """The wider features, and the cache for the tokens to come.
+
+        Args:
+            alone: a token sees those of the cache and itself, and no neighbour.
+        """
         query, keys, values = self.project(x).chunk(3, dim=-1)
         if cache is not None:
             keys, values = (
