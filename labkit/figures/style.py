@@ -37,8 +37,8 @@ PAPER = LinearSegmentedColormap.from_list("paper", ["#f4f1ea", "#1c1c1c"])
 def use() -> None:
     """Make all figures of this process look alike; a chapter calls it once.
 
-    In a notebook figures become SVG. The same figure always gives the same bytes:
-    identifiers come from a fixed salt, and the date is left out.
+    A notebook stores them as `labkit.figures.outputs` says. The same figure always
+    gives the same bytes: identifiers come from a fixed salt.
     """
     settings: Any = {
         "figure.figsize": (7.2, 3.6),
@@ -67,9 +67,9 @@ def use() -> None:
     }
     mpl.rcParams.update(settings)
     if "inline" in mpl.get_backend():
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
+        from labkit.figures import outputs
 
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        outputs.use()
 
 
 @runtime_checkable
