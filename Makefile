@@ -14,9 +14,6 @@ PYTHON ?= $(firstword $(foreach name,$(NAMES),\
 READY := .venv/ready-$(shell (cat requirements.lock; pwd) | cksum | cut -d ' ' -f 1)
 RUN := .venv/bin/python -m
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Threads that wait for one another sleep. By default they spin, and where another
-# program wants the processor too, two threads then take ten times as long as one.
-export OMP_WAIT_POLICY ?= passive
 
 .PHONY: help book test lab run sync execute lock clean
 .DEFAULT_GOAL := help
@@ -34,6 +31,10 @@ $(READY):
 		echo 'Python 3.11 or newer with venv is needed. Install it (on Debian and Ubuntu:'; \
 		echo 'apt install python3 python3-venv) or name it: make PYTHON=/path/to/python'; \
 		exit 1; }
+	@if [ -L .venv ] || { [ ! -e .venv/pyvenv.cfg ] && [ -n "$$(ls -A .venv 2>&-)" ]; }; \
+		then echo '.venv is a link, or holds something other than an environment of Python.'; \
+		echo 'Building the environment of the book there would empty it, or what it links'; \
+		echo 'to. Move it away (mv .venv elsewhere) and call make again.'; exit 1; fi
 	"$(PYTHON)" -m venv --clear .venv
 	$(RUN) pip install --disable-pip-version-check -r requirements.lock
 	$(RUN) pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -43,7 +44,7 @@ book: $(READY)  ## build the book from the executed notebooks and say where it i
 	@$(RUN) theme build
 
 lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one document
-	@$(RUN) nbformat.sign chapters/*.ipynb > /dev/null  # or Lab hides the figures
+	@$(RUN) nbformat.sign chapters/*.ipynb > /dev/null  # or Lab shows PNG for SVG
 	$(RUN) jupyterlab $(LABFLAGS) --LabApp.default_url=/lab/tree/chapters/00_preface.ipynb
 
 run: $(READY)  ## run every chapter from top to bottom; results go to _build/runs
@@ -62,6 +63,7 @@ define check
 	@$(2) || { printf '\n== FAILED: %s\n%s\n' '$(1)' '$(3)'; exit 1; }
 endef
 
+# 10 minutes for a cell: none takes two, and nbval would wait for half an hour.
 # Two processes of one thread each keep two cores busy without fighting over them.
 PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -n 2
 
@@ -72,7 +74,7 @@ test: $(READY)  ## check everything: style, types, code, notebooks, book, pages
 	$(call check,tests of the code,$(PYTEST) --dist loadscope -m "not browser",\
 		One test alone: .venv/bin/python -m pytest FILE::TEST)
 	$(call check,every notebook as committed,$(PYTEST) -p book.kernels --dist loadfile \
-		--nbval-lax --nbval-current-env chapters,\
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 600 chapters,\
 		See it in JupyterLab: make lab. Compute its outputs afresh: make execute CHAPTER=...)
 	$(call check,the book,$(RUN) theme build,\
 		The message above names the chapter and what is wrong in it.)

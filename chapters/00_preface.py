@@ -21,11 +21,13 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 import torch
 from matplotlib import pyplot as plt
 
 from labkit.device import choose
-from labkit.figures import style
 from labkit.randomness import seeded
 from labkit.tasks.characters import FewShot
 from labkit.tasks.glyphs import draw_alphabets

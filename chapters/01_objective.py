@@ -26,13 +26,15 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.figures import style
 from labkit.device import choose
 from labkit.randomness import seeded
 from labkit.evaluation import evaluate

@@ -36,11 +36,13 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 import torch
 from matplotlib import pyplot as plt
 from torch.nn import functional as F
 
-from labkit.figures import style
 from labkit.experiments import records
 from labkit.device import choose
 from labkit.randomness import seeded

@@ -38,6 +38,9 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 import copy
 import math
 from dataclasses import replace
@@ -48,7 +51,6 @@ from IPython.display import HTML
 from torch.nn import functional as F
 
 # %% tags=["hide-input"]
-from labkit.figures import style
 from labkit.experiments import records
 from labkit.device import choose
 from labkit.randomness import seeded

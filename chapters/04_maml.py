@@ -31,13 +31,15 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 from functools import partial
 from types import SimpleNamespace
 
 import torch
 from torch.linalg import matrix_power
 
-from labkit.figures import style
 from labkit.figures.maml import plot_adaptation, plot_directions, plot_extrapolation, plot_fan, plot_graph, plot_rates, plot_weights
 from labkit.experiments import records
 from labkit.device import choose

@@ -31,10 +31,12 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.figures import style
 from labkit.figures.maml_traps import plot_growth, plot_protocols, plot_seeds
 from labkit.device import choose, clock
 from labkit.randomness import seeded

@@ -36,12 +36,14 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 from functools import partial
 
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.figures import style
 from labkit.experiments import records
 from labkit.figures.sets import LOOKS, influence, plot_bands, plot_calibration, plot_coverage, plot_influence
 from labkit.device import choose, clock

@@ -37,13 +37,15 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 import copy
 from dataclasses import replace
 
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.figures import style
 from labkit.experiments import records
 from labkit.figures.emergence import plot_draws, plot_emergence, plot_grid, plot_reading, plot_sequences
 from labkit.device import choose

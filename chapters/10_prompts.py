@@ -38,6 +38,9 @@ device = "auto"
 profile = "book"
 
 # %% tags=["hide-input"]
+# Before torch: its threads then sleep, not spin, while they wait.
+from labkit.figures import style
+
 from dataclasses import replace
 from itertools import combinations
 from math import comb
@@ -45,7 +48,6 @@ from math import comb
 import torch
 from matplotlib import pyplot as plt
 
-from labkit.figures import style
 from labkit.experiments import records
 from labkit.measures.by_shots import evaluate_by_shots, exact_match
 from labkit.device import choose

@@ -8,6 +8,13 @@
 honest estimate of what was reached.
 """
 
+import os
+
+# Threads that wait for one another sleep. By default they spin, and where another
+# program wants the processor too, two threads then take ten times as long as one.
+# PyTorch reads it once, as it is imported; what the reader has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from labkit.episode import Episode, TaskDistribution
 from labkit.evaluation import Evaluation, evaluate
 from labkit.learner import Learner

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 from small_chapter import SCRIPT
+
+# As labkit does, which some tests import after torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 install_import_hook("labkit", "beartype.beartype")
 

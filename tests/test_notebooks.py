@@ -29,6 +29,12 @@ def code_cells(path: Path) -> list[NotebookNode]:
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
+def parsed(cell: NotebookNode) -> ast.Module:
+    """The code of a cell without the commands of IPython."""
+    lines = cell.source.splitlines()
+    return ast.parse("\n".join(line for line in lines if line[:1] not in "%!"))
+
+
 def stored_text(path: Path) -> str:
     """All that the outputs of a notebook say in words."""
     found = []
@@ -90,6 +96,19 @@ def test_one_cell_holds_the_three_parameters(path: Path) -> None:
         for statement in ast.parse(tagged[0].source).body
     }
     assert values == {"seed": 0, "device": "auto", "profile": "book"}
+
+
+@every_chapter
+def test_labkit_comes_before_torch(path: Path) -> None:
+    """PyTorch reads what labkit sets for its threads once, as it is imported."""
+    nodes = (node for cell in code_cells(path) for node in ast.walk(parsed(cell)))
+    modules = [
+        (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom | ast.Import)
+    ]
+    rooms = [module.partition(".")[0] for module in modules]
+    assert "torch" not in rooms or rooms.index("labkit") < rooms.index("torch")
 
 
 @every_chapter
