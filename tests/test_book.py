@@ -24,9 +24,9 @@ from playwright.sync_api import (
 
 from theme.build import build
 from theme.check import addresses
-from theme.content import walk
 from theme.katex import formula, style_sheet
 from theme.pages import HERE
+from theme.tree import walk
 
 pytestmark = pytest.mark.browser
 

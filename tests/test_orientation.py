@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
@@ -13,7 +14,9 @@ import yaml
 from bs4 import BeautifulSoup
 from theme_project import one, project
 
+from labkit.records import Record
 from theme.build import build
+from theme.errors import BookError
 from theme.facts import launches, provenance, reading_seconds
 from theme.notation import anchor
 from theme.search import Sections
@@ -80,12 +83,46 @@ def test_the_origin_says_what_is_known_and_nothing_else(book: Path) -> None:
     assert names == ["Seed", "Device", "Computed in"]
 
 
+def record(**fields: Any) -> Record:
+    return Record(
+        **{
+            "experiment": "x",
+            "command": "labkit train x",
+            "configuration": {},
+            "figures": [],
+            "seed": 0,
+            "seconds": 1.0,
+            "device": "cpu",
+            "threads": 1,
+            "torch": "2",
+            "commit": "abc",
+            **fields,
+        }
+    )
+
+
+def test_the_origin_names_the_records_that_a_chapter_reads(tmp_path: Path) -> None:
+    stored = record(checkpoint_sha256="1" * 64, data_sha256={"a.zip": "2" * 64})
+    stored.write(tmp_path / "data" / "results")
+    code = {"type": "code", "value": 'records.read("x")'}
+    page = {"mdast": {"type": "root", "children": [code]}}
+    found = dict(provenance(tmp_path, tmp_path / "chapter.ipynb", page, None))
+    sums = f"weights {'1' * 12}, a.zip {'2' * 12}"
+    assert found == {"Record x": f"made at abc in 1\u00a0s; sha256 of {sums}"}
+
+
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data" / "results").mkdir(parents=True)
+    (tmp_path / "data" / "results" / "x.json").write_text("{}", "utf-8")
+    page = {"mdast": {"type": "code", "value": '"x"'}}
+    with pytest.raises(BookError, match=r"record"):
+        provenance(tmp_path, tmp_path / "chapter.ipynb", page, None)
+
+
 def test_the_origin_adds_up_the_records_of_a_sweep(tmp_path: Path) -> None:
     results = tmp_path / "data" / "results"
-    results.mkdir(parents=True)
     for name, seconds in {"sweep-1": 3.4, "sweep-2": 4.8, "other": 9.0}.items():
-        record = {"commit": "abc", "seconds": seconds}
-        (results / f"{name}.json").write_text(json.dumps(record), "utf-8")
+        record(experiment=name, seconds=seconds).write(results)
     command = {
         "type": "inlineCode",
         "value": "labkit train 'none-*' and labkit train\n'sweep-*'",
@@ -188,17 +225,31 @@ def test_the_reference_has_what_is_public_and_its_source(book: Path) -> None:
     assert [heading.text for heading in page.select("h3")] == ["Scale", "rescale"]
     assert "factor: float = 2.0" in page.select("pre")[1].text
     fold = page.select("details")[0]
-    assert "labkit/parts/scale.py, lines 11–28" in fold.text
+    assert "labkit/parts/scale.py, lines 11–36" in fold.text
     assert "return self.factor * x" in fold.text
 
 
 def test_docstrings_keep_their_sections_and_link_names(book: Path) -> None:
     page = soup(book, "labkit-parts.html")
     assert "s = f · x" in one(page, "pre.output").text
-    assert one(page, "p.title").text == "Raises"
-    assert "if x is negative" in one(page, "dd li").text
+    titles = [title.text for title in page.select("p.title")]
+    assert titles == ["Attributes", "Arguments", "Returns", "Raises", "Example", "Note"]
+    items = [item.text for item in page.select(".explains li")]
+    assert items == [
+        "factor: By how much.",
+        "x: What to stretch,\nas it is.",
+        "The product: factor times x.",
+        "ValueError: if x is negative.",
+    ]
     link = one(page, "article p > a:has(code)")
     assert link["href"] == "labkit-parts.html#labkit.parts.scale.Scale"
+
+
+def test_docstrings_keep_lists_examples_and_notes(book: Path) -> None:
+    page = soup(book, "labkit-parts.html")
+    assert one(page, "li > em").text == "fast"
+    assert ">>> rescale(1)\n2.0" in [pre.text for pre in page.select("pre.code")]
+    assert "Nothing is stored." in one(page, "article").text
 
 
 # Search and the book as one file
@@ -285,7 +336,7 @@ def test_the_preview_answers_with_pages_files_and_scripts() -> None:
         def fetch(place: str) -> bytes:
             return json.dumps(answers[place]).encode()
 
-        return respond(fetch, path, "ws://reload")
+        return respond(fetch, Path("nowhere"), path, "ws://reload")
 
     for path in ("/", "/index.html"):
         status, mime, body = ask(path)
@@ -296,3 +347,15 @@ def test_the_preview_answers_with_pages_files_and_scripts() -> None:
     assert b"Hello" in ask("/static/search-index.js")[2]
     assert ask("/static/book.css")[1] == "text/css"
     assert ask("/nowhere")[0] == 404
+
+
+def test_the_preview_reads_no_page_for_a_style_sheet_or_a_picture() -> None:
+    asked = []
+
+    def fetch(place: str) -> bytes:
+        asked.append(place)
+        return b""
+
+    for path in ("/static/book.css", "/static/book.js", "/files/picture.png"):
+        assert respond(fetch, Path("nowhere"), path, "ws://reload")[0] == 200
+    assert asked == ["/picture.png"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from base64 import b64decode
 from pathlib import Path
@@ -11,17 +10,13 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
-from theme_project import CIRCLE, one, project
+from theme_project import one, page_of, project
 
 from theme.build import build
-from theme.check import faults
 from theme.code import highlighted
-from theme.content import Site, walk
-from theme.errors import BookError
-from theme.nodes import HANDLERS, Page
-from theme.outputs import picture_size
-from theme.render import refuse_failed_cells
-from theme.text import without_links
+from theme.content import Site
+from theme.nodes import Page
+from theme.tree import without_links
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +32,6 @@ def prose(book: Path) -> BeautifulSoup:
 @pytest.fixture(scope="module")
 def cells(book: Path) -> BeautifulSoup:
     return BeautifulSoup((book / "cells.html").read_text("utf-8"), "html.parser")
-
-
-def test_every_handler_meets_a_tree_of_mystmd(book: Path) -> None:
-    trees = [
-        json.loads(file.read_text("utf-8"))["mdast"]
-        for file in (book.parent / "site" / "content").glob("*.json")
-    ]
-    met = {node["type"] for tree in trees for node in walk(tree)}
-    assert set(HANDLERS) <= met
 
 
 def test_words(prose: BeautifulSoup) -> None:
@@ -69,7 +55,7 @@ def test_no_line_ends_between_a_short_formula_and_its_comma(
 
 
 def test_lines_end_within_long_formulas_and_not_beside_times_signs() -> None:
-    page = Page(Site(fetch=lambda path: b""), "", {"location": ""})
+    page = Page(Site(fetch=lambda path: b""), "", {"location": "", "mdast": {}})
     base = '<span class="base">{}</span>'
     html = '<span class="katex-html" aria-hidden="true">{}</span>'
     long, short = (
@@ -283,113 +269,3 @@ def test_a_citation_stays_whole_where_a_link_may_not_be() -> None:
     group = {"type": "citeGroup", "kind": "narrative", "children": [cite]}
     shown = page_of().children(without_links({"type": "caption", "children": [group]}))
     assert shown == "<span>Finn <em>et al.</em> (2017)</span>"
-
-
-# What stops a build
-
-
-def page_of(*children: dict, pages: dict | None = None) -> Page:
-    content = {
-        "location": "/chapters/01_x.ipynb",
-        "mdast": {"type": "root", "children": list(children)},
-    }
-    config = {"projects": [{"index": "x", "pages": []}]}
-    files = {"/config.json": config, "/content/x.json": content}
-    return Page(Site(lambda path: json.dumps(files[path]).encode()), "x", content)
-
-
-def fails(*children: dict) -> str:
-    page = page_of(*children)
-    with pytest.raises(BookError) as caught:
-        page.render(page.content["mdast"])
-    return str(caught.value)
-
-
-def test_an_unknown_node_is_named_with_page_line_and_section() -> None:
-    heading = {
-        "type": "heading",
-        "depth": 2,
-        "html_id": "h",
-        "children": [{"type": "text", "value": "Here"}],
-    }
-    unknown = {"type": "mermaid", "position": {"start": {"line": 7}}}
-    message = fails(heading, {"type": "paragraph", "children": [unknown]})
-    assert 'chapters/01_x.ipynb, line 7, under "Here"' in message
-    assert '"mermaid"' in message
-
-
-def test_where_an_unknown_node_has_no_line_the_last_known_one_is_named(
-    tmp_path: Path,
-) -> None:
-    text = "# A\n\nFirst.\n\n```{mermaid}\ngraph LR\n```\n"
-    with pytest.raises(BookError, match=r'prose\.md, line 3 or below: .*"mermaid"'):
-        build(project(tmp_path / "project", prose=text))
-
-
-def test_a_picture_without_alternative_text() -> None:
-    assert "a.png has no alternative text" in fails({"type": "image", "url": "a.png"})
-
-
-@pytest.mark.parametrize("mime", ["text/markdown", "text/latex", "application/x"])
-def test_an_output_that_a_page_cannot_show(mime: str) -> None:
-    data = {"output_type": "display_data", "data": {mime: {"content": "x"}}}
-    output = {"type": "output", "jupyter_data": data}
-    assert mime in fails({"type": "outputs", "id": "1", "children": [output]})
-
-
-def test_a_figure_whose_cell_has_not_been_run() -> None:
-    outputs = {"type": "outputs", "id": "1"}
-    figure = {"type": "container", "kind": "figure", "label": "fig-x"}
-    assert "fig-x shows nothing" in fails({**figure, "children": [outputs]})
-
-
-def test_a_directive_that_ends_too_early() -> None:
-    assert "needs more colons" in fails({"type": "code", "lang": "", "value": ""})
-
-
-def test_a_language_that_nobody_speaks() -> None:
-    assert '"klingon"' in fails({"type": "code", "lang": "klingon", "value": "x"})
-
-
-def test_a_solution_gated_across_cells() -> None:
-    assert "remove-cell" in fails({"type": "solution", "gate": "start"})
-
-
-def test_a_link_to_a_page_that_is_not_there() -> None:
-    assert "/nowhere" in fails({"type": "link", "url": "/nowhere", "children": []})
-
-
-def test_a_failed_cell_even_where_it_is_removed() -> None:
-    error = {"output_type": "error", "ename": "ValueError", "evalue": "no"}
-    output = {"type": "output", "jupyter_data": error}
-    page = page_of({"type": "block", "visibility": "remove", "children": [output]})
-    with pytest.raises(BookError, match=r"01_x\.ipynb.*ValueError: no"):
-        refuse_failed_cells(page.site)
-
-
-def test_a_complaint_of_mystmd(tmp_path: Path) -> None:
-    text = "# A\n\n{cite:p}`missing`\n"
-    with pytest.raises(BookError, match="missing"):
-        build(project(tmp_path / "project", prose=text))
-
-
-def test_faults_of_built_pages(tmp_path: Path) -> None:
-    (tmp_path / "b.html").write_text('<h2 id="here">')
-    (tmp_path / "a.html").write_text(
-        '<i id="x"><i id="x"><a href="b.html#here"><a href="#x">'
-        '<a href="https://example.org"><a href="c.html"><a href="b.html#there">'
-        '<img src="gone.png"><a href="/b.html">'
-    )
-    assert faults(tmp_path) == [
-        'a.html has the anchor "x" twice.',
-        "a.html needs c.html, which is not there.",
-        "a.html links to b.html#there: no such anchor there.",
-        "a.html needs gone.png, which is not there.",
-        "a.html links to /b.html, which is not relative.",
-    ]
-
-
-def test_picture_sizes_are_in_css_pixels() -> None:
-    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="72pt" height="36pt"/>'
-    assert picture_size(svg, "image/svg+xml") == (96, 48)
-    assert picture_size(CIRCLE.encode(), "image/svg+xml") == (8, 4)

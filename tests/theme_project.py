@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import nbformat
 from bs4 import BeautifulSoup, Tag
+
+from theme.content import Site
+from theme.nodes import Page
 
 ROOT = Path(__file__).parents[1]
 FIXTURE = Path(__file__).parent / "theme_fixture"
@@ -85,3 +89,14 @@ def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
     found = soup.select(selector)
     assert len(found) == 1, f"{selector}: {len(found)} found"
     return found[0]
+
+
+def page_of(*children: dict) -> Page:
+    """A page of these nodes, in a book that has no other."""
+    content = {
+        "location": "/chapters/01_x.ipynb",
+        "mdast": {"type": "root", "children": list(children)},
+    }
+    config = {"projects": [{"index": "x", "pages": []}]}
+    files = {"/config.json": config, "/content/x.json": content}
+    return Page(Site(lambda path: json.dumps(files[path]).encode()), "x", content)

@@ -3,7 +3,7 @@
 python -m theme build       build and check the book in _build/html
 python -m theme addresses   store the addresses of the built book for the tests
 
-`render` and `serve` are for mystmd (see template.yml).
+`serve` is for mystmd (see template.yml).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from theme.build import build
 from theme.check import addresses
 from theme.content import content_server
 from theme.errors import BookError
-from theme.render import render
 from theme.serve import serve
 
 ADDRESSES = Path("tests") / "addresses.txt"
@@ -25,7 +24,7 @@ ADDRESSES = Path("tests") / "addresses.txt"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m theme", description=__doc__)
-    parser.add_argument("command", choices=["build", "addresses", "render", "serve"])
+    parser.add_argument("command", choices=["build", "addresses", "serve"])
     command = parser.parse_args().command
     try:
         if command == "build":
@@ -33,16 +32,15 @@ def main() -> None:
         elif command == "addresses":
             found = addresses(Path.cwd() / "_build" / "html")
             ADDRESSES.write_text("\n".join(found) + "\n", "utf-8")
-        elif command == "render":
-            fetch = content_server(os.environ["CONTENT_CDN"])
-            render(fetch, Path(os.environ["BUILD_DIRECTORY"]))
         else:
             host, port = os.environ["HOST"], int(os.environ["PORT"])
             address = f"{host}:{os.environ['CONTENT_CDN_PORT']}"
             fetch = content_server(f"http://{address}")
-            serve(fetch, host, port, f"ws://{address}/socket")
+            serve(fetch, Path.cwd(), host, port, f"ws://{address}/socket")
     except BookError as error:
-        sys.exit(f"The book cannot be built. {error}")
+        sys.exit(f"The book cannot be built:\n  {error}")
+    except OSError as error:
+        sys.exit(f"The book cannot be built: {error}.")
 
 
 if __name__ == "__main__":

@@ -11,25 +11,19 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 import griffe
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from theme.book import Book
 from theme.code import highlighted
-from theme.content import walk
+from theme.docstrings import explained, summary
 from theme.html import element, joined
 from theme.notation import symbol_link
 from theme.sheet import Sheet
-from theme.text import code_with_link
-
-if TYPE_CHECKING:
-    from theme.pages import Book
+from theme.tree import walk
 
 PACKAGE = "labkit"
-SECTIONS = ("Returns:", "Raises:")
-ITEM = r"(?:[a-z_*][\w*]*(?:, [\w*]+)*|\w+Error): |- "
-"""Begins an item: arguments, an error, or a dash. "Loss: …" begins a paragraph."""
 Documented = griffe.Class | griffe.Function
 
 
@@ -74,11 +68,11 @@ def reference(book: Book, title: str) -> Sheet:
             name = module.path.removeprefix(f"{title}.")
             outline.append((2, module.path, _breakable(name)))
         body += element("h2", heading, id=module.path)
-        body += _docstring(book, module)
+        body += explained(book.site, module)
         for entry in _entries(module):
             outline.append((3, entry.path, _breakable(entry.name)))
             body += _entry(book, entry, uses.get(entry.path, []))
-    description = _summary(modules[0])
+    description = summary(modules[0])
     return Sheet(title, body, description, outline)
 
 
@@ -134,7 +128,11 @@ def _uses(book: Book) -> dict[str, list[str]]:
     """For each full name, the slugs of the pages whose code imports it, in order."""
     found: dict[str, list[str]] = {}
     for slug, page in book.pages.items():
-        code = [n["value"] for n in walk(page.content["mdast"]) if n["type"] == "code"]
+        code = [
+            node.get("value", "")
+            for node in walk(page.content["mdast"])
+            if node["type"] == "code"
+        ]
         imported = re.findall(
             rf"^from ({PACKAGE}[\w.]*) import \(?([\w, \n]+)", "\n".join(code), re.M
         )
@@ -150,14 +148,14 @@ def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
     source = dedent(entry.source)
     content = element("h3", element("code", _breakable(entry.name)), id=entry.path)
     content += highlighted(_signature(source), "python")
-    content += _docstring(book, entry)
+    content += explained(book.site, entry)
     if isinstance(entry, griffe.Class):
         methods = [m for m in entry.functions.values() if m.is_public and m.docstring]
         content += element(
             "dl",
             joined(
                 element("dt", highlighted(_signature(dedent(m.source)), "python"))
-                + element("dd", _docstring(book, m))
+                + element("dd", explained(book.site, m))
                 for m in methods
             ),
         )
@@ -168,7 +166,7 @@ def _entry(book: Book, entry: Documented, uses: list[str]) -> Markup:
         content += element("p", "Symbol: " + joined(links, ", "), class_="wiring")
     if uses:
         links = [
-            element("a", book.title(slug), href=book.site.href(f"/{slug}"))
+            element("a", book.site.titles[slug], href=book.site.href(f"/{slug}"))
             for slug in uses
         ]
         content += element("p", "Used in: " + joined(links, ", "), class_="wiring")
@@ -205,43 +203,6 @@ def _signature(source: str) -> str:
                 end = part.body[0].lineno - 1 if not fields else part.end_lineno  # type: ignore[attr-defined]
                 head += lines[part.lineno - 1 : end]
     return "\n".join(line.partition("  # noqa")[0] for line in head if line.strip())
-
-
-def _summary(module: griffe.Module) -> str:
-    return module.docstring.value.split("\n\n")[0] if module.docstring else ""
-
-
-def _docstring(book: Book, of: griffe.Object) -> Markup:
-    """Paragraphs, preformatted blocks, lists of `name: …` or `- …`, and sections such
-    as Raises."""
-    content = Markup("")
-    text = of.docstring.value if of.docstring else ""
-    for number, block in enumerate(re.split(r"\n\s*\n", text) if text else []):
-        title, _, below = block.partition("\n")
-        if title in SECTIONS:
-            content += element("p", title.removesuffix(":"), class_="title")
-            block = dedent(below)
-        elif all(line.startswith("    ") for line in block.splitlines()):
-            content += element("pre", dedent(block), class_="output")
-            continue
-        if (number or title in SECTIONS) and re.match(ITEM, block):
-            items = re.split(rf"\n(?={ITEM})", block)
-            texts = [_inline(book, item.removeprefix("- ")) for item in items]
-            content += element("ul", joined(element("li", text) for text in texts))
-        else:
-            content += element("p", _inline(book, block))
-    return content
-
-
-def _inline(book: Book, text: str) -> Markup:
-    """Text with `code` in it, of which known names are links, and with *emphasis*."""
-    parts = text.split("`")
-    return joined(
-        code_with_link(book.site, part)
-        if number % 2
-        else Markup(re.sub(r"\*(\w[^*]*)\*", r"<em>\1</em>", str(escape(part))))
-        for number, part in enumerate(parts)
-    )
 
 
 def _breakable(name: str) -> Markup:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from mimetypes import guess_type
+from typing import NoReturn
 
 from markupsafe import Markup
 
-from theme.content import Node
+from theme import pictures
 from theme.errors import BookError
-from theme.html import element, joined
+from theme.html import element, joined, self_link
 from theme.nodes import Page, handles, plain
-from theme.outputs import picture_size
-from theme.text import self_link, without_links
+from theme.tree import Node, without_links
+from theme.urls import is_remote
 
 # Figures and tables
 
@@ -22,51 +23,98 @@ plain("tableRow", "tr")
 
 @handles("image")
 def image(page: Page, node: Node) -> Markup:
+    url, written = node["url"], node.get("urlSource") or node["url"]
+    if is_remote(written):
+        raise BookError(
+            f"The picture {written} lies on the web, and a page loads nothing from "
+            "there. Save it beside the text, if its licence allows, and show that file."
+        )
     if not node.get("alt"):
         raise BookError(
-            f"The picture {node.get('urlSource') or node['url']} has no alternative "
-            "text. Write what it shows between the brackets of ![…](…), or as the "
-            "figure's `:alt:` option."
+            f"The picture {written} has no alternative text. Write what it shows "
+            "between the brackets of ![…](…), or as the figure's `:alt:` option."
         )
-    wanted = node.get("width")
-    mime = guess_type(node["url"])[0] or ""
-    width, height = picture_size(page.site.fetch(node["url"]), mime)
-    shown = element(
-        "img",
-        src=page.site.href(node["url"]),
-        alt=node["alt"],
-        width=width,
-        height=height,
-        style=f"width: {wanted}" if wanted else f"--natural: {width}px",
-        class_="plot",
-    )
+    if not url.startswith("/"):
+        raise BookError(
+            f"There is no picture {written} beside this text. Put it there, or correct "
+            "its name."
+        )
+    href = page.site.href(url)
+    if (guess_type(url)[0] or "").startswith("video/"):
+        shown = element("video", src=href, controls=True, aria_label=node["alt"])
+        return element("span", shown, class_="scroll picture")
+    size, wanted = pictures.size(page.site.fetch(url), written), node.get("width")
+    shown = pictures.picture(href, node["alt"], size, wanted=wanted)
     # No div, since a picture may stand in a paragraph.
     return shown if wanted else element("span", shown, class_="scroll picture")
+
+
+@handles("iframe")
+def iframe(page: Page, node: Node) -> NoReturn:
+    raise BookError(
+        f"A frame shows {node.get('src')}, and a page of the book loads nothing from "
+        "elsewhere. Link to it: [what is there](address)."
+    )
+
+
+@handles("mermaid")
+def mermaid(page: Page, node: Node) -> NoReturn:
+    raise BookError(
+        "The theme draws no Mermaid diagrams. Export the diagram as SVG and show "
+        "the file as a figure with alternative text."
+    )
+
+
+NUMBERED = {"figure": "Figure", "table": "Table"}
 
 
 @handles("container")
 def container(page: Page, node: Node) -> Markup:
     """Whatever has a caption: a figure, a table, a listing, a quotation."""
-    kind = node["kind"]
-    for child in node["children"]:
+    kind, children = node.get("kind", "figure"), node.get("children", [])
+    for child in children:
         if child["type"] == "outputs" and not child.get("children"):
             raise BookError(
                 f"The cell of {node.get('label', 'a figure')} shows nothing: the "
                 "notebook has not been run, or the cell ends without a picture."
             )
-    cells = [child for child in node["children"] if child["type"] == "code"]
+    cells = [child for child in children if child["type"] == "code"]
     # The code of a cell stands above the figure that it draws.
     above = cells if kind != "code" else []
-    body = [child for child in node["children"] if child not in above]
+    body = [child for child in children if child not in above]
     if kind in ("table", "code"):  # what it is, before what it holds
         body.sort(key=lambda child: child["type"] != "caption")
     figure = element(
         "figure",
-        joined(map(page.render, body)),
+        joined(map(page.render, _numbered(node, kind, body))),
         id=node.get("html_id"),
         class_=f"{kind} wide",
     )
     return joined(map(page.render, above)) + figure
+
+
+def _numbered(node: Node, kind: str, body: list[Node]) -> list[Node]:
+    """The parts of a figure or table with its number. mystmd counts all of them, and
+    writes the number only where both a label and a caption are."""
+    if "label" in node and any(child["type"] == "caption" for child in body):
+        return body
+    if kind not in NUMBERED or not node.get("enumerator") or node.get("subcontainer"):
+        return body
+    text = {"type": "text", "value": f"{NUMBERED[kind]} {node['enumerator']}"}
+    number = {
+        "type": "captionNumber",
+        "html_id": node.get("html_id"),
+        "children": [text],
+    }
+    for at, child in enumerate(body):
+        if child["type"] == "caption":
+            text["value"] += ":"
+            first, *rest = child["children"]
+            first = {**first, "children": [number, *first.get("children", [])]}
+            caption = {**child, "children": [first, *rest]}
+            return [*body[:at], caption, *body[at + 1 :]]
+    caption = {"type": "caption", "children": [number]}
+    return [caption, *body] if kind == "table" else [*body, caption]
 
 
 @handles("captionNumber")
@@ -77,7 +125,7 @@ def caption_number(page: Page, node: Node) -> Markup:
 
 @handles("table")
 def table(page: Page, node: Node) -> Markup:
-    rows = node["children"]
+    rows = node.get("children", [])
 
     def heads(row: Node) -> bool:
         return all(cell.get("header") for cell in row.get("children", ()))
@@ -104,7 +152,9 @@ def table_cell(page: Page, node: Node) -> Markup:
 # Boxes
 
 plain("aside", "div", "margin")
+plain("admonitionTitle", "p", "title")
 plain("grid", "div", "grid")
+plain("grid-item", "div")
 plain("cardTitle", "p", "title")
 plain("header", "div", "header")
 plain("footer", "div", "footer")
@@ -145,7 +195,7 @@ def admonition(page: Page, node: Node) -> Markup:
 
 @handles("proof")
 def proof(page: Page, node: Node) -> Markup:
-    kind = node["kind"]
+    kind = node.get("kind", "proof")
     numbered = kind != "proof" and node.get("enumerator")
     label = kind.capitalize() + (f" {node['enumerator']}" if numbered else "")
     folded = "dropdown" in classes(node)
@@ -185,14 +235,13 @@ def tab_set(page: Page, node: Node) -> Markup:
 
 @handles("tabItem")
 def tab_item(page: Page, node: Node) -> Markup:
-    title = element("p", node["title"], class_="title")
+    title = element("p", node.get("title", ""), class_="title")
     return element("section", title + page.children(node), class_="box")
 
 
 @handles("card")
 def card(page: Page, node: Node) -> Markup:
-    content = page.children(node)
-    if node.get("url"):
-        href = page.site.href(node["url"])
-        return element("a", content, class_="card", href=href)
-    return element("div", content, class_="card")
+    if not node.get("url"):
+        return element("div", page.children(node), class_="card")
+    content = page.children(without_links(node))
+    return element("a", content, class_="card", href=page.site.href(node["url"]))

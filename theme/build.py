@@ -3,55 +3,139 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from theme.check import faults
+from theme.content import content_folder
 from theme.errors import BookError
-from theme.pages import ARCHIVE, HERE
+from theme.pages import ARCHIVE, HERE, Pages
+from theme.programs import run
+from theme.render import render
 
-COMPLAINTS = ("⛔", "⚠", "The book cannot be built.")
+# A line with one of these signs, and what follows it with an indent.
+COMPLAINT = re.compile(r"^.*?[⛔⚠]\ufe0f?\s*(.*(?:\n {3}\S.*)*)", re.M)
+# The theme meets the same in the tree, and knows its cell and its line.
+RESTATED = (
+    "Invalid code cell metadata",
+    "Cannot find image",
+    "Error saving image",
+    "Unsupported image extension",
+    "Cross reference target was not found",
+    "Cross reference text is empty",
+    "No target for internal reference",
+    "Link text is empty",
+    "Could not link citation",
+    "unknown role",
+    "unknown directive",
+)
 
 
 def build(root: Path) -> Path:
     """Build the book of the project at `root` and check it; where its first page is.
 
     Raises:
-        BookError: mystmd or the theme complained, or a link or picture leads nowhere.
+        BookError: all that mystmd and the theme complain of; or no page can be written;
+            or a link or picture leads nowhere.
     """
-    environment = {**os.environ, "PATH": tool_path(), "PYTHONIOENCODING": "utf-8"}
-    environment["BOOK_ROOT"] = str(root)
-    install_assets(environment)
-    if not shutil.which("ps") and os.name == "posix":
-        raise BookError("mystmd needs the command ps: install the package procps.")
-    run = subprocess.run(
-        [tool("myst", environment), "build", "--html", "--strict", "--ci"],
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    # It exits with 0 after some of its own errors, hence the look at its output, where
-    # a summary (lines that begin with a hyphen) repeats what came before.
-    complaints = [
-        line.strip()
-        for line in run.stdout.splitlines()
-        if any(mark in line for mark in COMPLAINTS) and not line.strip().startswith("-")
-    ]
-    if run.returncode or complaints:
-        listed = "\n  ".join(dict.fromkeys(complaints)) or run.stdout
-        raise BookError(f"mystmd reports (exit status {run.returncode}):\n  {listed}")
     folder = root / "_build" / "html"
+    try:
+        install_assets()
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BookError(
+            f"The book is written to {folder}, where nothing can be written ({error}). "
+            "Build it in a copy of the project that you may change."
+        ) from error
+    complaints = parse(root)
+    pages = Pages(content_folder(root / "_build" / "site"), root)
+    try:
+        files = render(pages)
+    except BookError as error:
+        rest = others(complaints, error.faults)
+        raise BookError(*error.faults, *paragraphs(rest)) from error
+    if complaints:
+        raise BookError(*paragraphs(complaints))
+    shutil.rmtree(folder)
+    for place, content in files.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(content)
     pack(folder)
     found = faults(folder)
     if found:
-        raise BookError("Links or pictures lead nowhere:\n  " + "\n  ".join(found))
+        raise BookError(*found)
     return folder / "index.html"
+
+
+def parse(root: Path) -> list[str]:
+    """Let mystmd read the project, into _build/site; what it complains of.
+
+    Raises:
+        BookError: it ended without having written the site.
+    """
+    site = root / "_build" / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    ended = run("myst", "build", "--site", "--ci", folder=root)
+    # It exits with 0 after most of its errors, hence the look at its output.
+    complaints = list(dict.fromkeys(COMPLAINT.findall(ended.stdout)))
+    if ended.returncode or not (site / "config.json").exists():
+        last = [
+            line
+            for line in ended.stdout.partition("Myst CLI Versions")[0].splitlines()
+            if not re.match(r"\s*($|at |Node\.js |[╭│╰])", line)
+        ]
+        raise BookError(
+            *paragraphs(complaints),
+            *empty_outputs(root),
+            f"mystmd could not read the project (exit status {ended.returncode}). Its "
+            "last lines:\n    " + "\n    ".join(last[-6:]),
+        )
+    return complaints
+
+
+def empty_outputs(root: Path) -> Iterator[str]:
+    """Printed texts of no letter in notebooks; mystmd ends at one, and names none."""
+    for file in sorted(root.glob("**/*.ipynb")):
+        place = file.relative_to(root)
+        if place.parts[0].startswith((".", "_")):
+            continue
+        try:
+            cells = json.loads(file.read_text("utf-8"))["cells"]
+        except (ValueError, KeyError):
+            continue  # of which mystmd complains
+        for number, cell in enumerate(cells, start=1):
+            for output in cell.get("outputs", ()):
+                if output["output_type"] == "stream" and not "".join(output["text"]):
+                    yield (
+                        f"{place}, cell {number}: an output is printed text of no "
+                        "letter, which mystmd cannot read. Run the cell again, or "
+                        "clear its outputs."
+                    )
+
+
+def paragraphs(complaints: list[str]) -> list[str]:
+    return [" ".join(complaint.split()) + " (mystmd)" for complaint in complaints]
+
+
+def others(complaints: list[str], known: tuple[str, ...]) -> list[str]:
+    """Complaints of mystmd that the faults known to the theme do not restate."""
+    return [
+        complaint
+        for complaint in complaints
+        if not any(phrase in complaint for phrase in RESTATED)
+        and not any(_said(complaint) in fault for fault in known)
+    ]
+
+
+def _said(complaint: str) -> str:
+    """The first line, without its place: of `a.md:3 Unexpected end`, the end."""
+    return complaint.partition("\n")[0].partition(" ")[2]
 
 
 def pack(folder: Path) -> None:
@@ -59,7 +143,6 @@ def pack(folder: Path) -> None:
 
     The same pages give the same bytes: entries are sorted and have no date.
     """
-    (folder / ARCHIVE).unlink(missing_ok=True)
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     with ZipFile(folder / ARCHIVE, "w", ZIP_DEFLATED) as archive:
         for file in files:
@@ -67,22 +150,7 @@ def pack(folder: Path) -> None:
             archive.writestr(ZipInfo(name), file.read_bytes(), ZIP_DEFLATED)
 
 
-def tool_path() -> str:
-    """PATH with this environment's programs first: node, npm and python among them."""
-    return str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")
-
-
-def tool(name: str, environment: dict[str, str]) -> str:
-    found = shutil.which(name, path=environment["PATH"])
-    if found is None:
-        raise BookError(
-            f"There is no {name} beside {sys.executable}. Install the project with its "
-            "extra `book`, or run `make book`, which does."
-        )
-    return found
-
-
-def install_assets(environment: dict[str, str]) -> None:
+def install_assets() -> None:
     """Bring the packages of package-lock.json (KaTeX, axe) to theme/node_modules."""
     locked = json.loads((HERE / "package-lock.json").read_text("utf-8"))["packages"]
 
@@ -96,16 +164,9 @@ def install_assets(environment: dict[str, str]) -> None:
         installed(place) == entry["version"] for place, entry in locked.items() if place
     ):
         return
-    run = subprocess.run(
-        [tool("npm", environment), "ci", "--ignore-scripts"],
-        cwd=HERE,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    if run.returncode:
+    ended = run("npm", "ci", "--ignore-scripts", folder=HERE)
+    if ended.returncode:
         raise BookError(
             "npm could not fetch the style sheet and fonts of the mathematics, which "
-            f"needs the network once:\n{run.stdout}"
+            f"needs the network once:\n{ended.stdout}"
         )

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from theme.urls import LINKED, is_remote, scheme
+
 
 class Links(HTMLParser):
     """What a page links to or loads, and the anchors it offers."""
@@ -14,14 +16,17 @@ class Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.targets: list[str] = []
+        self.loads: list[str] = []
         self.anchors: list[str] = []
 
     def handle_starttag(
         self, tag: str, attributes: list[tuple[str, str | None]]
     ) -> None:
         for name, value in attributes:
-            if name in ("href", "src") and value is not None:
+            if name in ("href", "src", "poster", "data") and value is not None:
                 self.targets.append(value)
+                if tag not in ("a", "area"):
+                    self.loads.append(value)
             elif name == "id" and value is not None:
                 self.anchors.append(value)
 
@@ -58,7 +63,8 @@ def addresses(folder: Path) -> list[str]:
 def faults(folder: Path) -> list[str]:
     """One sentence for each link, anchor, picture or asset in `folder` that fails.
 
-    Addresses outside the book are not visited. Absolute paths are faults: they break
+    Addresses outside the book are not visited, and nothing is loaded from there.
+    Absolute paths are faults: they break
     when the book is opened from a folder.
     """
     pages: dict[str, Links] = {}
@@ -70,7 +76,12 @@ def faults(folder: Path) -> list[str]:
     for page, links in pages.items():
         repeated = {a for a in links.anchors if links.anchors.count(a) > 1}
         found += [f'{page} has the anchor "{a}" twice.' for a in sorted(repeated)]
+        for load in dict.fromkeys(filter(is_remote, links.loads)):
+            found.append(f"{page} loads {load} from the web.")
         for target in dict.fromkeys(links.targets):
+            if scheme(target) not in (*LINKED, "data"):
+                found.append(f"{page} links to {target[:80]}, which is no address.")
+                continue
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
                 continue

@@ -10,8 +10,16 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, String, _To
 from pygments.util import ClassNotFound
 
 from theme.errors import BookError
+from theme.html import element, joined
+from theme.lines import UNBROKEN
 
-SAME_AS = {"ipython3": "python", "ipython": "python", "": "text", "default": "text"}
+SAME_AS = {
+    "ipython3": "python",
+    "ipython": "python",
+    "": "text",
+    "default": "text",
+    "none": "text",
+}
 # Only what has a colour is marked: with all of Pygments' tokens, code would be half the
 # weight of a page.
 CLASSES = {
@@ -38,7 +46,7 @@ def highlighted(
     `emphasised` counts lines from 1 whatever the first number is.
 
     Raises:
-        BookError: Pygments knows no such language.
+        BookError: Pygments knows no such language; there is no such line to emphasise.
     """
     try:
         lexer = get_lexer_by_name(SAME_AS.get(language, language), stripnl=False)
@@ -50,6 +58,11 @@ def highlighted(
     marked = Markup("").join(_marks(lexer.get_tokens(source.strip("\n"))))
     lines = marked.rstrip("\n").split("\n")
     for number in emphasised:
+        if number > len(lines):
+            raise BookError(
+                f"A code block emphasises line {number}, and has {len(lines)}. Count "
+                "the lines that are shown, from 1."
+            )
         lines[number - 1] = Markup('<span class="emphasised">{}</span>').format(
             lines[number - 1]
         )
@@ -62,6 +75,18 @@ def highlighted(
         '<pre class="code numbered"><span class="numbers" aria-hidden="true">{}</span>'
         "{}</pre>"
     ).format(numbers, code)
+
+
+def inline(value: str, href: str | None) -> Markup:
+    """Code in a text, and a link to where it is explained, if that is known."""
+    code = element("code", joined(map(_word, value.split(" ")), " "))
+    return element("a", code, href=href, class_="explained") if href else code
+
+
+def _word(word: str) -> Markup:
+    """Of code: whole on its line, if it is short and a browser might break it."""
+    breaks = "-" in word and len(word) <= UNBROKEN
+    return element("span", word, class_="unbroken") if breaks else escape(word)
 
 
 def _marks(tokens: Iterable[tuple[_TokenType, str]]) -> Iterable[Markup]:

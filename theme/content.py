@@ -1,45 +1,50 @@
-"""The site as mystmd serves it: configuration, syntax trees, pictures."""
+"""The site as mystmd hands it over: configuration, syntax trees, pictures."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import ProxyHandler, build_opener
 
 from theme.errors import BookError
-
-Node = dict[str, Any]
-"""A node of MyST's syntax tree: `type`, mostly `children` or `value`, and options."""
+from theme.tree import Node, walk
+from theme.urls import linkable
 
 Fetch = Callable[[str], bytes]
 """From a path on mystmd's content server to what lies there."""
 
 
 def content_server(address: str) -> Fetch:
+    """What `myst start` serves. It is on this machine: no proxy is asked for it."""
+    opener = build_opener(ProxyHandler({}))
+
     def fetch(path: str) -> bytes:
-        with urlopen(address + path, timeout=30) as response:
+        with opener.open(address + quote(unquote(path)), timeout=30) as response:
             return response.read()
 
     return fetch
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """The node and all below it, in the order of the text."""
-    yield node
-    for child in node.get("children", ()):
-        yield from walk(child)
+def content_folder(site: Path) -> Fetch:
+    """The same from the folder that `myst build --site` writes."""
+
+    def fetch(path: str) -> bytes:
+        inside = path == "/config.json" or path.startswith("/content/")
+        place = site if inside else site / "public"
+        return (place / unquote(path).lstrip("/")).read_bytes()
+
+    return fetch
 
 
-def words(node: Node) -> str:
-    """The text of a node without its marks; of mathematics, the source."""
-    return "".join(part.get("value", "") for part in walk(node))
+def is_address(slug: str) -> bool:
+    return slug != "" and not slug.startswith("-")
 
 
 @dataclass
@@ -68,16 +73,46 @@ class Site:
         return json.loads(self.fetch("/config.json"))
 
     @cached_property
-    def slugs(self) -> list[str]:
-        project = self.config["projects"][0]
-        pages = [page["slug"] for page in project["pages"] if "slug" in page]
-        return [project["index"], *pages]
+    def project(self) -> Node:
+        return self.config["projects"][0]
+
+    @cached_property
+    def listed(self) -> dict[str, str]:
+        """Title by slug of the pages in the table of contents."""
+        project = self.project
+        first = {"slug": project["index"], "title": project.get("title", "Book")}
+        pages = [first, *(page for page in project["pages"] if "slug" in page)]
+        return {page["slug"]: page["title"] for page in pages}
 
     @cached_property
     def pages(self) -> dict[str, Node]:
-        """Slug to page, in reading order."""
+        """Slug to page, in reading order, of those that can be read and linked to.
+
+        mystmd makes an address of the Latin letters in the name of a file, and where
+        there are none, of nothing.
+        """
+        read = {slug: self.read(slug) for slug in self.listed if is_address(slug)}
+        return {slug: page for slug, page in read.items() if page is not None}
+
+    def read(self, slug: str) -> Node | None:
+        """A page; None where mystmd could not read it."""
+        try:
+            return json.loads(self.fetch(f"/content/{slug}.json"))
+        except (FileNotFoundError, HTTPError):
+            return None
+
+    @cached_property
+    def slugs(self) -> list[str]:
+        if not self.pages:
+            raise BookError("mystmd could read no page of the book.")
+        return list(self.pages)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Title by slug of what authors wrote; a page without one has its file's."""
         return {
-            slug: json.loads(self.fetch(f"/content/{slug}.json")) for slug in self.slugs
+            slug: page["frontmatter"].get("title") or self.listed[slug]
+            for slug, page in self.pages.items()
         }
 
     @cached_property
@@ -97,8 +132,12 @@ class Site:
         }
 
     def href(self, url: str) -> str:
-        """The link to write for an address found in a tree."""
-        parts = urlsplit(url)
+        """The link to write for an address found in a tree.
+
+        Raises:
+            BookError: the book has no such page; or a link may not lead there.
+        """
+        parts = urlsplit(linkable(url))
         if parts.scheme or parts.netloc or not parts.path.startswith("/"):
             return url
         path, anchor = parts.path, f"#{parts.fragment}" if parts.fragment else ""
@@ -125,11 +164,12 @@ class Site:
         return next((self.names[path] for path in known if path in self.names), None)
 
     def take(self, file: Path) -> str:
-        """Take a file of the project along; where it will lie in the book."""
+        """Take a file of the project along; the link to it in the book."""
         place = file.relative_to(self.root).as_posix()
         self.taken[place] = file
-        return place
+        return quote(place)
 
     def file(self, path: str) -> str:
-        """Take a file of the content server into the book; where it will lie there."""
-        return self.files.setdefault(path, "files/" + posixpath.basename(path))
+        """Take a file of the content server along; the link to it in the book."""
+        place = "files/" + posixpath.basename(unquote(path))
+        return quote(self.files.setdefault(path, place))

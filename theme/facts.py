@@ -3,23 +3,29 @@ numbers come from, and how to take it along. All of it is read, nothing is typed
 
 from __future__ import annotations
 
-import ast
+import fnmatch
 import hashlib
 import json
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import yaml
 
-from theme.content import Node, Site, walk, words
+from theme.content import Site
 from theme.errors import BookError
+from theme.tree import Node, walk, words
+
+if TYPE_CHECKING:
+    from labkit.records import Record
 
 # Seconds to read a word, a line of code, a displayed formula, a figure or a table.
 WORD, CODE_LINE, FORMULA, FIGURE = 0.3, 2, 15, 30
+# `name = value`, with or without a type and a remark.
+SET = re.compile(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(.+?)\s*(?:#.*)?$", re.M)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,12 @@ def facts(site: Site, slug: str) -> Facts | None:
 
 
 def _read(file: Path, parse: Any) -> dict[str, Any]:
-    return parse(file.read_text("utf-8")) if file.exists() else {}
+    if not file.exists():
+        return {}
+    try:
+        return parse(file.read_text("utf-8")) or {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise BookError(f"{file.name} cannot be read: {error}") from error
 
 
 def reading_seconds(tree: Node) -> float:
@@ -67,10 +78,10 @@ def reading_seconds(tree: Node) -> float:
         if node["type"] == "text":
             seconds += WORD * len(node["value"].split())
         elif node["type"] == "code":
-            seconds += CODE_LINE * len(node["value"].splitlines())
+            seconds += CODE_LINE * len(node.get("value", "").splitlines())
         elif node["type"] == "math":
             seconds += FORMULA
-        elif node["type"] == "container" and node["kind"] in ("figure", "table"):
+        elif node["type"] == "container" and node.get("kind") in ("figure", "table"):
             seconds += FIGURE
     return seconds
 
@@ -82,10 +93,7 @@ def _needs(site: Site, slugs: list[str]) -> list[Link]:
             f"guide.yml names {', '.join(unknown)} as what a chapter builds on. "
             f"The pages are: {', '.join(site.pages)}."
         )
-    return [
-        Link(site.pages[slug]["frontmatter"]["title"], site.href(f"/{slug}"))
-        for slug in slugs
-    ]
+    return [Link(site.titles[slug], site.href(f"/{slug}")) for slug in slugs]
 
 
 def _files(site: Site, notebook: Path) -> list[Link]:
@@ -119,7 +127,7 @@ def provenance(
 ) -> list[tuple[str, str]]:
     """Where the numbers of a chapter come from; what is not known is left out."""
     code = "\n".join(
-        node["value"] for node in walk(page["mdast"]) if node["type"] == "code"
+        node.get("value", "") for node in walk(page["mdast"]) if node["type"] == "code"
     )
     found = [("Commit", _commit(notebook)), ("Environment", _lock(root))]
     parameters = _parameters(page["mdast"])
@@ -134,29 +142,35 @@ def provenance(
             ("Computed in", f"{timing['seconds']} s of processor time"),
         ]
     results = root / "data" / "results"
-    for file in sorted(results.glob("*.json")):
-        if f'"{file.stem}"' in code:
-            record = json.loads(file.read_text("utf-8"))
-            sums = {"weights": record.get("checkpoint_sha256")}
-            sums.update(record.get("data_sha256") or {})
-            listed = [f"{what} {sha[:12]}" for what, sha in sums.items() if sha]
-            said = f"made at {record['commit']} in {record['seconds']:.0f}\u00a0s"
-            if listed:
-                said += "; sha256 of " + ", ".join(listed)
-            found.append((f"Record {file.stem}", said))
+    names = [file.stem for file in sorted(results.glob("*.json"))]
+    for record in _records(results, [name for name in names if f'"{name}"' in code]):
+        sums = {"weights": record.checkpoint_sha256, **record.data_sha256}
+        listed = [f"{what} {sha[:12]}" for what, sha in sums.items() if sha]
+        said = f"made at {record.commit} in {record.seconds:.0f}\u00a0s"
+        if listed:
+            said += "; sha256 of " + ", ".join(listed)
+        found.append((f"Record {record.experiment}", said))
     # A sweep has a name for its command, and one record for each of its trainings.
     for sweep in re.findall(r"labkit\s+train\s+'(\S+\*\S*)'", words(page["mdast"])):
-        records = [
-            json.loads(file.read_text("utf-8"))
-            for file in sorted(results.glob(f"{sweep}.json"))
-        ]
+        records = _records(results, fnmatch.filter(names, sweep))
         if not records:
             continue
-        commits = sorted({record["commit"] for record in records})
-        seconds = sum(record["seconds"] for record in records)
+        commits = sorted({record.commit for record in records})
+        seconds = sum(record.seconds for record in records)
         said = f"made at {', '.join(commits)} in {seconds:.0f}\u00a0s"
         found.append((f"{len(records)} records {sweep}", said))
     return [(name, value) for name, value in found if value]
+
+
+def _records(folder: Path, names: list[str]) -> list[Record]:
+    if not names:
+        return []
+    from labkit import records  # it brings torch, for which few books wait
+
+    try:
+        return [records.read(name, folder) for name in names]
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise BookError(f"A record of a chapter cannot be read. {error}") from error
 
 
 def _commit(file: Path) -> str:
@@ -177,15 +191,10 @@ def _lock(root: Path) -> str:
     return f"requirements.lock, sha256 {digest[:12]}"
 
 
-def _parameters(tree: Node) -> dict[str, object]:
-    """What the cell tagged `parameters` sets."""
+def _parameters(tree: Node) -> dict[str, str]:
+    """What the cell tagged `parameters` sets: names, and values as they are written."""
     for block in walk(tree):
         if "parameters" in (block.get("data") or {}).get("tags", ()):
-            code = next(node for node in walk(block) if node["type"] == "code")
-            return {
-                statement.targets[0].id: ast.literal_eval(statement.value)
-                for statement in ast.parse(code["value"]).body
-                if isinstance(statement, ast.Assign)
-                and isinstance(statement.targets[0], ast.Name)
-            }
+            code = next((n["value"] for n in walk(block) if n["type"] == "code"), "")
+            return {name: value.strip("\"'") for name, value in SET.findall(code)}
     return {}

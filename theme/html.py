@@ -37,5 +37,17 @@ def clamped(content: Markup, lines: int, most: int, unit: str = "lines") -> Mark
     return element("div", content, class_="long wide", data_all=f"{lines} {unit}")
 
 
+def folded(label: str, content: Markup) -> Markup:
+    """Content that opens under a label."""
+    return element("details", element("summary", label) + content, class_="folded wide")
+
+
+def self_link(text: str, anchor: str | None, class_: str) -> Markup:
+    """A number that links to what it numbers, for readers who want to point at it."""
+    if not anchor:
+        return element("span", text, class_=class_)
+    return element("a", text, class_=class_, href=f"#{anchor}")
+
+
 def joined(parts: Iterable[str], separator: str = "") -> Markup:
     return escape(separator).join(parts)

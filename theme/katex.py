@@ -4,16 +4,22 @@ HTML, its style sheet and its fonts, pages get what the formulas of the book use
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterable
+from functools import cache
 from html import unescape
 from pathlib import Path
 
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from markupsafe import Markup
+
+from theme.errors import BookError
+from theme.programs import tool
 
 # It finds the dates in KaTeX's fonts too early.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -38,8 +44,44 @@ COMMON_STYLES = (
     "margin-right:0.03588em",
     "height:0.4306em",
 )
+TYPESET = """
+const { renderToString } = require(process.argv[1]);
+const displayMode = JSON.parse(process.argv[2]);
+const latex = require("fs").readFileSync(0, "utf8");
+try {
+  process.stdout.write(renderToString(latex, { displayMode }));
+} catch (error) {
+  process.stdout.write(error.message);
+  process.exitCode = 1;
+}
+"""
 Face = frozenset[str]
 """A family, and how it differs from regular: `{"KaTeX_Main", "font-weight:700"}`."""
+
+
+@cache
+def typeset(latex: str, *, displayed: bool = True) -> Markup:
+    """A formula of an output, of which mystmd has only the source.
+
+    Raises:
+        BookError: KaTeX cannot read it.
+    """
+    for left, right in (("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)")):
+        if latex.strip().startswith(left) and latex.strip().endswith(right):
+            latex = latex.strip()[len(left) : -len(right)]
+            break
+    run = subprocess.run(
+        [tool("node"), "-e", TYPESET, str(KATEX), json.dumps(displayed)],
+        input=latex,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if run.returncode:
+        raise BookError(
+            f"KaTeX cannot read the formula of an output: {run.stdout or run.stderr}. "
+            "Let the cell display a picture, a table, HTML or text."
+        )
+    return formula(run.stdout)
 
 
 def formula(html: str) -> Markup:
@@ -129,7 +171,9 @@ def _embedded(body: str, letters: dict[Face, set[str]] | None) -> str:
     name = re.search(r"url\(fonts/(\w+-\w+)\.woff2\)", body)
     if not name:
         return body
-    font = TTFont(KATEX / "dist" / "fonts" / f"{name[1]}.ttf")
+    # Without the date of today: the same formulas give the same bytes.
+    file = KATEX / "dist" / "fonts" / f"{name[1]}.ttf"
+    font = TTFont(file, recalcTimestamp=False)
     if letters is not None:
         # No hints, names and features: symbols stand alone, and are placed by rules.
         wanted = Options(hinting=False, layout_features=[], name_IDs=[])

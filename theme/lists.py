@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from theme.content import Node, walk
+from theme.book import Book, references
 from theme.html import element, joined
-from theme.nodes import Page
 from theme.sheet import Sheet
-from theme.text import without_links
-
-if TYPE_CHECKING:
-    from theme.pages import Book
+from theme.tree import Node, walk, without_links
 
 
 def figures(book: Book, title: str) -> Sheet:
@@ -25,8 +20,8 @@ def figures(book: Book, title: str) -> Sheet:
             _figure(book, slug, node)
             for slug, page in book.pages.items()
             for node in walk(page.content["mdast"])
-            if node["type"] == "container" and node["kind"] == kind
-            if node.get("enumerator")
+            if node["type"] == "container" and node.get("kind") == kind
+            if node.get("enumerator") and not node.get("subcontainer")
         ]
         if rows:
             outline.append((2, kind, escape(heading)))
@@ -36,21 +31,24 @@ def figures(book: Book, title: str) -> Sheet:
 
 
 def _figure(book: Book, slug: str, node: Node) -> Markup:
-    page = book.pages[slug]
-    caption = next(part for part in walk(node) if part["type"] == "caption")
+    """Figures without a label lead to their page, those without a caption say less."""
+    page, anchor = book.pages[slug], node.get("html_id")
+    captions = [part for part in node["children"] if part["type"] == "caption"]
     said = [
         part
+        for caption in captions
         for paragraph in without_links(caption)["children"]
-        for part in paragraph["children"]
+        for part in paragraph.get("children", [])
         if part["type"] != "captionNumber"
     ]
-    picture = page.body and re.search(r"<img([^>]*)>", page.anchors[node["html_id"]])
+    shown = page.body and anchor and page.anchors[anchor]
+    picture = re.search(r"<img([^>]*)>", shown or "")
     link = element(
         "a",
         f"{node['kind'].capitalize()} {node['enumerator']}",
-        href=book.site.href(f"/{slug}#{node['html_id']}"),
+        href=book.site.href(f"/{slug}" + (f"#{anchor}" if anchor else "")),
     )
-    heading = element("p", link + " " + element("small", book.title(slug)))
+    heading = element("p", link + " " + element("small", book.site.titles[slug]))
     text = element("div", heading + element("p", page.children({"children": said})))
     if picture:
         image = picture[1].replace(' loading="lazy"', "")
@@ -65,7 +63,7 @@ def bibliography(book: Book, title: str) -> Sheet:
     for slug, page in book.pages.items():
         for key, html in references(page):
             works[key] = html
-            link = element("a", book.title(slug), href=book.site.href(f"/{slug}"))
+            link = element("a", book.site.titles[slug], href=book.site.href(f"/{slug}"))
             citing.setdefault(key, []).append(link)
     rows = [
         element(
@@ -79,9 +77,3 @@ def bibliography(book: Book, title: str) -> Sheet:
     ]
     body = element("div", element("ul", joined(rows)), class_="references")
     return Sheet(title, body, "All works cited in the book.")
-
-
-def references(page: Page) -> list[tuple[str, Markup]]:
-    """The works a page cites, as key and entry, in the order of its citations."""
-    cited = page.content.get("references", {}).get("cite", {"order": [], "data": {}})
-    return [(key, Markup(cited["data"][key]["html"])) for key in cited["order"]]

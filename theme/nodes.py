@@ -1,25 +1,27 @@
 """From MyST's syntax tree to HTML: one function for each kind of node.
 
-The functions are in text.py, boxes.py and cells.py.
+The functions are in text.py, boxes.py, cells.py and outputs.py. Each gets the page and
+its node, asks the page for the HTML of its children, and returns its own.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from markupsafe import Markup
 
-from theme.content import Node, Site
-from theme.errors import BookError, PageError
+from theme.content import Site
+from theme.errors import BookError
 from theme.html import element, joined
+from theme.lines import unbroken
+from theme.sources import Source, sources
+from theme.tree import Node
 
 Handler = Callable[["Page", Node], Markup]
 HANDLERS: dict[str, Handler] = {}
-UNBROKEN = 32
-"""Letters that fit any line together: a formula, and the words that it touches."""
 POINTING = ("crossReference", "captionNumber")
 """Nodes that carry the anchor of another."""
 
@@ -32,6 +34,17 @@ def handles(*kinds: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def plain(kind: str, tag: str, class_: str | None = None) -> None:
+    """A node that is one element around its children."""
+
+    @handles(kind)
+    def render(page: Page, node: Node) -> Markup:
+        return element(tag, page.children(node), id=node.get("html_id"), class_=class_)
+
+
+UNKNOWN = Source("")
+
+
 @dataclass
 class Page:
     """A page while it is written: renders nodes and gathers what belongs elsewhere."""
@@ -39,10 +52,16 @@ class Page:
     site: Site
     slug: str
     content: Node
+    faults: list[str] = field(default_factory=list)
+    """What keeps the page from being published, one paragraph each."""
     section: str = ""
     """The heading met last."""
-    line: int | None = None
-    """The last line that a node was known to begin on; mystmd forgets some."""
+    file: str = ""
+    """What the text was written in, if not in the page's own file."""
+    source: Source = UNKNOWN
+    """The text, or the cell of it, that is being rendered."""
+    line: int = 0
+    """The last line of it that a node was known to begin on."""
     opened: str | None = ""
     """Its anchor, until a paragraph follows; the page itself has the anchor ""."""
     anchors: dict[str, Markup] = field(default_factory=dict)
@@ -53,66 +72,58 @@ class Page:
     """Depth, anchor and text of the headings met so far."""
     footnotes: list[Markup] = field(default_factory=list)
 
-    def render(self, node: Node) -> Markup:
-        handler = HANDLERS.get(node["type"], unknown)
-        self.line = _line(node) or self.line
-        try:
-            html = handler(self, node)
-        except PageError:
-            raise
-        except BookError as error:
-            raise PageError(f"{self.place(node)}: {error}") from error
-        if node.get("html_id") and node["type"] not in POINTING:
-            self.anchors[node["html_id"]] = html
-        return html
-
     @cached_property
     def body(self) -> Markup:
         return self.render(self.content["mdast"])
 
     def children(self, node: Node) -> Markup:
         nodes = node.get("children", [])
-        parts = [self.render(child) for child in nodes]
-        for i, child in enumerate(nodes):
-            if child["type"] == "inlineMath":
-                keep_together(nodes, parts, i)
-        return joined(parts)
+        return joined(unbroken(nodes, [self.render(child) for child in nodes]))
 
-    def place(self, node: Node) -> str:
+    def render(self, node: Node) -> Markup:
+        """A node's HTML. One that cannot be shown becomes a fault, with its place, and
+        the rest of the page goes on: an author sees all faults at once."""
+        if id(node) in self._sources:
+            self.source, self.line = self._sources[id(node)], 0
+        self.line = node.get("position", {}).get("start", {}).get("line") or self.line
+        try:
+            html = HANDLERS.get(node["type"], unknown)(self, node)
+        except BookError as error:
+            html = self.refused(node, str(error))
+        except Exception as error:
+            html = self.refused(node, unforeseen(node, error))
+        if node.get("html_id") and node["type"] not in POINTING:
+            self.anchors[node["html_id"]] = html
+        return html
+
+    @contextmanager
+    def within(self, file: str) -> Iterator[None]:
+        """While what another file holds is rendered: faults are named as there."""
+        outside = self.file, self.source, self.line
+        self.file, self.source, self.line = file, UNKNOWN, 0
+        yield
+        self.file, self.source, self.line = outside
+
+    @cached_property
+    def _sources(self) -> dict[int, Source]:
+        file = self.site.root / self.content["location"].lstrip("/")
+        return sources(file, self.content["mdast"])
+
+    def refused(self, node: Node, why: str) -> Markup:
+        """Note a fault; what a live preview shows in the place of the node."""
+        fault = f"{self._place(node)}: {why}"
+        self.faults.append(fault)
+        return element("strong", fault, id=node.get("html_id"), class_="fault")
+
+    def _place(self, node: Node) -> str:
         """Where the author finds the node."""
-        place = self.content["location"].lstrip("/")
-        if self.line:
-            place += f", line {self.line}" + ("" if _line(node) else " or below")
+        place = self.file or self.content["location"].lstrip("/")
+        if self.source.cell:
+            place += f", cell {self.source.cell}"
+        line = self.source.line_of(node, self.line)
+        if line or self.line:
+            place += f", line {line or self.line}" + ("" if line else " or below")
         return place + (f', under "{self.section}"' if self.section else "")
-
-
-def _line(node: Node) -> int | None:
-    return node.get("position", {}).get("start", {}).get("line")
-
-
-def keep_together(nodes: list[Node], parts: list[Markup], i: int) -> None:
-    """Let no line end within a short formula, nor between it and what it touches.
-
-    Browsers may break a line on either side of a formula, before a full stop too.
-    """
-
-    def touching(pattern: str, at: int) -> str:
-        is_text = 0 <= at < len(nodes) and nodes[at]["type"] == "text"
-        found = re.search(pattern, parts[at]) if is_text else None
-        return found[0] if found else ""
-
-    before, after = touching(r"[^\s>]+\Z", i - 1), touching(r"\A[^\s<]+", i + 1)
-    drawn = nodes[i]["html"].partition('class="katex-html"')[2]
-    length = len(re.sub("<[^>]*>|\u200b", "", drawn[drawn.find(">") + 1 :]))
-    breakable = before or after or drawn.count('class="base"') > 1
-    if not breakable or length + len(before) + len(after) > UNBROKEN:
-        return
-    whole = Markup(before) + parts[i] + Markup(after)
-    parts[i] = element("span", whole, class_="unbroken")
-    if before:
-        parts[i - 1] = Markup(parts[i - 1].removesuffix(before))
-    if after:
-        parts[i + 1] = Markup(parts[i + 1].removeprefix(after))
 
 
 def unknown(page: Page, node: Node) -> Markup:
@@ -122,9 +133,11 @@ def unknown(page: Page, node: Node) -> Markup:
     )
 
 
-def plain(kind: str, tag: str, class_: str | None = None) -> None:
-    """A node that is one element around its children."""
-
-    @handles(kind)
-    def render(page: Page, node: Node) -> Markup:
-        return element(tag, page.children(node), id=node.get("html_id"), class_=class_)
+def unforeseen(node: Node, error: Exception) -> str:
+    """Of a tree that has a shape no function expects, as other versions of mystmd, and
+    ways to write MyST that nobody here has tried, may give."""
+    return (
+        f'The theme cannot show this node of type "{node["type"]}" '
+        f"({type(error).__name__}: {error}). Write it in another way. If MyST allows "
+        "what you wrote, the theme is at fault: its function is to be mended."
+    )

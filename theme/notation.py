@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from theme import katex
-from theme.content import Node, Site, walk, words
+from theme.content import Site
 from theme.errors import BookError
 from theme.html import element
+from theme.tree import Node, walk, words
 
 SLUG = "notation"
 

@@ -1,20 +1,24 @@
-"""The book as pages: each is a text, by an author or made from the others, and around
-it the contents, the outline, the facts, the previous and the next."""
+"""The pages of the book: each is a text, by an author or made from the others, and
+around it the contents, the outline, the facts, the previous and the next."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from theme import api, boxes, cells, lists, text  # noqa: F401  (some register functions)
-from theme.content import Site
+from theme import api, lists
+from theme.book import Book, references
+from theme.content import Fetch, Site, is_address
+from theme.errors import BookError
 from theme.facts import facts
 from theme.nodes import Page
-from theme.notation import symbol_link, symbols
+from theme.notation import SLUG as NOTATION
+from theme.notation import Symbol, symbol_link
 from theme.sheet import Sheet
 
 HERE = Path(__file__).parent
@@ -26,6 +30,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -37,58 +42,88 @@ class Entry:
     here: bool = False
 
 
-class Book:
-    """All pages of a site. Each is rendered when it is first asked for."""
+class Pages:
+    """All pages of a site. Each is made when it is first asked for."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.makers = makers(site.root)
-        site.made = {slug: title for slug, (title, _) in self.makers.items()}
-        site.names = api.names(site.root)
-        self.symbols = symbols(site)
+    def __init__(self, fetch: Fetch, root: Path) -> None:
+        made = makers(root)
+        self.site = Site(
+            fetch,
+            root,
+            made={slug: title for slug, (title, _) in made.items()},
+            names=api.names(root),
+        )
+        self.book = Book(self.site)
+        self.makers = {slug: make for slug, (_, make) in made.items()}
+        self.sheets: dict[str, Sheet] = {}
+        self.found = [*nameless(self.site), *collisions(self.site)]
+        """Faults of the book that are no fault of one of its nodes."""
 
-    @cached_property
+    @property
     def slugs(self) -> list[str]:
-        return [*self.site.slugs, *self.site.made]
+        return [*self.book.pages, *self.site.made]
 
-    @cached_property
-    def pages(self) -> dict[str, Page]:
-        """What authors wrote, in reading order."""
-        return {
-            slug: Page(self.site, slug, content)
-            for slug, content in self.site.pages.items()
-        }
+    @property
+    def faults(self) -> list[str]:
+        """What keeps the pages made so far from being published, each once."""
+        of_pages = (fault for page in self.book.pages.values() for fault in page.faults)
+        return list(dict.fromkeys([*self.found, *of_pages]))
 
     def sheet(self, slug: str) -> Sheet:
-        if slug in self.site.made:
-            title, make = self.makers[slug]
-            return make(self, title)
-        page = self.pages[slug]
-        body, front = page.body, page.content["frontmatter"]
+        if slug not in self.sheets:
+            self.sheets[slug] = self._sheet(slug)
+        return self.sheets[slug]
+
+    def _sheet(self, slug: str) -> Sheet:
+        if slug not in self.book.pages:
+            title = self.site.made[slug]
+            nothing = Sheet(title, Markup(""))
+            return self._tried(
+                slug, lambda: self.makers[slug](self.book, title), nothing
+            )
+        page = self.book.pages[slug]
+        none: list[Symbol] = []
+        symbols = self._tried(NOTATION, lambda: self.book.symbols, none)
         return Sheet(
-            title=front["title"],
-            body=body,
-            description=front.get("description", ""),
+            title=self.site.titles[slug],
+            body=page.body,
+            description=page.content["frontmatter"].get("description", ""),
             outline=[entry for entry in page.outline if entry[0] in (2, 3)],
             footnotes=page.footnotes,
-            references=lists.references(page),
-            facts=facts(self.site, slug),
-            symbols=[symbol for symbol in self.symbols if symbol.first_use == slug],
+            references=references(page),
+            facts=self._tried(slug, lambda: facts(self.site, slug), None),
+            symbols=[symbol for symbol in symbols if symbol.first_use == slug],
         )
 
+    def _tried(self, slug: str, make: Callable[[], Found], otherwise: Found) -> Found:
+        """What is made for a page; if it cannot be, that is noted as a fault."""
+        page = self.site.pages.get(slug)
+        place = page["location"].lstrip("/") if page else f"{slug}.html"
+        try:
+            return make()
+        except BookError as error:
+            self.found.append(f"{place}: {error}")
+        except Exception as error:
+            self.found.append(
+                f"{place}: what the theme adds to this page cannot be made "
+                f"({type(error).__name__}: {error}): theme/facts.py, notation.py, "
+                "lists.py or api.py meets something that it does not know."
+            )
+        return otherwise
+
     def html(self, slug: str, *, reload_from: str | None = None) -> str:
-        """A whole page. `reload_from` is the socket of a live preview."""
+        """A whole page. `reload_from` is the socket of a live preview, in which a page
+        begins with what keeps it from being published."""
         sheet = self.sheet(slug)
         contents = self.contents(slug)
         turned = [entry for entry in contents if entry.href]
         place = next(i for i, entry in enumerate(turned) if entry.here)
-        project = self.site.config["projects"][0]
-        licenses = self.site.pages[self.site.slugs[0]]["frontmatter"].get("license", {})
+        licenses = self.book.front.get("license", {})
         return TEMPLATES.get_template("page.html").render(
-            book=self.site.config.get("title") or project["title"],
+            book=self.site.config.get("title") or self.site.project["title"],
             sheet=sheet,
             symbol_link=symbol_link,
-            description=sheet.description or project.get("description", ""),
+            description=sheet.description or self.site.project.get("description", ""),
             contents=contents,
             previous=turned[place - 1] if place else None,
             next=turned[place + 1] if place + 1 < len(turned) else None,
@@ -98,26 +133,21 @@ class Book:
             },
             archive=ARCHIVE,
             reload_from=reload_from,
+            faults=self.faults if reload_from else [],
         )
 
     def contents(self, here: str) -> list[Entry]:
-        project = self.site.config["projects"][0]
-        first = {"slug": project["index"], "title": self.title(project["index"])}
-        made = [{"slug": s, "title": t} for s, t in self.site.made.items()]
+        titles = self.site.titles | self.site.made
+        project = self.site.project
+        listed = [{"slug": project["index"]}, *project["pages"]]
+        listed += [{"slug": slug} for slug in self.site.made]
         return [
-            Entry(entry["title"], self.site.href(f"/{slug}"), slug == here)
+            Entry(titles[slug], self.site.href(f"/{slug}"), slug == here)
             if (slug := entry.get("slug"))
             else Entry(entry["title"])
-            for entry in [first, *project["pages"], *made]
+            for entry in listed
+            if "slug" not in entry or entry["slug"] in titles
         ]
-
-    @property
-    def repository(self) -> str | None:
-        """The public address of the project, once `project.github` gives it."""
-        return self.site.pages[self.site.slugs[0]]["frontmatter"].get("github")
-
-    def title(self, slug: str) -> str:
-        return self.site.pages[slug]["frontmatter"]["title"]
 
 
 Maker = Callable[[Book, str], Sheet]
@@ -131,3 +161,34 @@ def makers(root: Path) -> dict[str, tuple[str, Maker]]:
         "bibliography": ("Bibliography", lists.bibliography),
         **code,
     }
+
+
+def nameless(site: Site) -> list[str]:
+    """Pages that mystmd could not read or finds no address for, and their faults."""
+    found = []
+    for slug, title in site.listed.items():
+        content = site.read(slug) if slug not in site.pages else None
+        place = content["location"].lstrip("/") if content else f'The page "{title}"'
+        if not is_address(slug):
+            found.append(
+                f"{place} has no address, since mystmd makes one of the letters from a "
+                "to z in the name of a file. Put a word of such letters in the name; "
+                "the title may be in any script."
+            )
+        elif slug not in site.pages:
+            found.append(f"{place} is listed, but mystmd could not read its file.")
+        if content:
+            page = Page(site, slug, content)
+            found += page.faults if page.body else []
+    return found
+
+
+def collisions(site: Site) -> list[str]:
+    """Pages of authors with the address of one that the theme makes."""
+    return [
+        f"{site.pages[slug]['location'].lstrip('/')} would be {slug}.html, which is "
+        f'the page "{site.made[slug]}" that the theme makes. Give the file another '
+        "name."
+        for slug in site.slugs
+        if slug in site.made
+    ]

@@ -1,57 +1,33 @@
-"""`python -m theme render`: what `myst build --html` calls to write the book."""
+"""The whole book, and all that its pages load, as files."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from theme import katex
-from theme.content import Fetch, Site, walk
 from theme.errors import BookError
-from theme.pages import HERE, Book
+from theme.pages import HERE, Pages
 from theme.search import previews, search_index
 
 
-def render(fetch: Fetch, folder: Path) -> None:
-    """Write every page of the site to `folder`, with all that the pages load."""
-    site = Site(fetch, project_root())
-    refuse_failed_cells(site)
-    book = Book(site)
-    pages = {site.href(f"/{slug}"): book.html(slug) for slug in book.slugs}
-    for place, html in pages.items():
-        (folder / place).write_text(html, "utf-8")
-    for source, place in site.files.items():
-        destination = folder / place
-        destination.parent.mkdir(exist_ok=True)
-        destination.write_bytes(fetch(source))
-    for place, file in site.taken.items():
-        destination = folder / place
-        destination.parent.mkdir(exist_ok=True)
-        destination.write_bytes(file.read_bytes())
-    data = [(name, make(book).encode()) for name, make in DATA.items()]
-    for place, content in [*assets(pages.values()), *data]:
-        destination = folder / "static" / place
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        destination.write_bytes(content)
+def render(pages: Pages) -> dict[str, bytes]:
+    """The content of every file of the book by its path in it.
 
-
-def refuse_failed_cells(site: Site) -> None:
-    for page in site.pages.values():
-        for node in walk(page["mdast"]):
-            output = node.get("jupyter_data") or {}
-            if output.get("output_type") == "error":
-                raise BookError(
-                    f"{page['location'].lstrip('/')}: a cell failed when the notebook "
-                    f"was last run ({output['ename']}: {output['evalue']}). Mend it "
-                    "and run the notebook again."
-                )
-
-
-def project_root() -> Path:
-    """Where `myst` was started; the theme itself may lie elsewhere."""
-    return Path(os.environ.get("BOOK_ROOT", Path.cwd()))
+    Raises:
+        BookError: all that keeps its pages from being published.
+    """
+    site = pages.site
+    html = {site.href(f"/{slug}"): pages.html(slug) for slug in pages.slugs}
+    data = {f"static/{name}": make(pages) for name, make in DATA.items()}
+    if pages.faults:
+        raise BookError(*pages.faults)
+    return {
+        **{place: text.encode() for place, text in (html | data).items()},
+        **{place: site.fetch(source) for source, place in site.files.items()},
+        **{place: file.read_bytes() for place, file in site.taken.items()},
+        **{f"static/{name}": content for name, content in assets(html.values())},
+    }
 
 
 DATA = {"search-index.js": search_index, "previews-data.js": previews}

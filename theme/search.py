@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 
-from theme.pages import Book
+from theme.pages import Pages
 
 INLINE = frozenset({"a", "abbr", "code", "em", "span", "strong", "sub", "sup"})
 # Not text, or, as the source in the reference of the code, found by its heading.
@@ -56,31 +56,31 @@ class Sections(HTMLParser):
             self.sections[-1][1 if self.in_heading else 2] += data
 
 
-def search_index(book: Book) -> str:
+def search_index(pages: Pages) -> str:
     """A script that sets `bookIndex`: href, page, section and text of each section."""
     rows = []
-    for slug in book.slugs:
-        sheet = book.sheet(slug)
+    for slug in pages.slugs:
+        sheet = pages.sheet(slug)
         parser = Sections(sheet.title)
         parser.feed(str(sheet.body))
         for anchor, heading, text in parser.sections:
-            href = book.site.href(f"/{slug}" + (f"#{anchor}" if anchor else ""))
+            href = pages.site.href(f"/{slug}" + (f"#{anchor}" if anchor else ""))
             rows.append([href, sheet.title, _line(heading), _line(text)])
     return _script("bookIndex", rows)
 
 
-def previews(book: Book) -> str:
+def previews(pages: Pages) -> str:
     """A script that sets `bookPreviews`: HTML by href of all that other pages link to.
 
     What a page links to on itself needs no copy.
     """
     places = {
-        book.site.href(f"/{slug}" + (f"#{anchor}" if anchor else "")): html
-        for slug, page in book.pages.items()
+        pages.site.href(f"/{slug}" + (f"#{anchor}" if anchor else "")): html
+        for slug, page in pages.book.pages.items()
         if page.body
         for anchor, html in page.anchors.items()
     }
-    wanted = {href for page in book.pages.values() for href in page.links}
+    wanted = {href for page in pages.book.pages.values() for href in page.links}
     return _script(
         "bookPreviews", {href: places[href] for href in sorted(wanted & set(places))}
     )

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import mimetypes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
 
-from theme.content import Fetch, Site
-from theme.errors import BookError
-from theme.pages import Book
-from theme.render import DATA, assets, project_root
+from theme.content import Fetch
+from theme.pages import Pages
+from theme.render import DATA, assets
 
 PLAIN = "text/plain; charset=utf-8"
+PAGE = "text/html; charset=utf-8"
 
 
-def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
-    """Serve the book until interrupted. Each request reads the trees afresh."""
+def serve(fetch: Fetch, root: Path, host: str, port: int, reload_from: str) -> None:
+    """Serve the book until interrupted. Each page is read afresh."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            path = self.path.split("?")[0]
+            path = unquote(self.path.split("?")[0])
             try:
-                status, mime, body = respond(fetch, path, reload_from)
-            except BookError as error:
-                status, mime, body = (
-                    500,
-                    PLAIN,
-                    str(error).encode(),
-                )
+                status, mime, body = respond(fetch, root, path, reload_from)
+            except Exception as error:
+                said = f"The book cannot be shown. {error or type(error).__name__}"
+                status, mime, body = 500, PLAIN, said.encode()
             self.send_response(status)
             self.send_header("Content-Type", mime)
             self.send_header("Content-Length", str(len(body)))
@@ -42,25 +41,24 @@ def serve(fetch: Fetch, host: str, port: int, reload_from: str) -> None:
     server.serve_forever()
 
 
-def respond(fetch: Fetch, path: str, reload_from: str) -> tuple[int, str, bytes]:
+def respond(
+    fetch: Fetch, root: Path, path: str, reload_from: str
+) -> tuple[int, str, bytes]:
     """Status, type and body for a path of the book."""
-    book = Book(Site(fetch, project_root()))
     mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    if path.startswith("/static/"):
-        name = path.removeprefix("/static/")
-        found = (
-            DATA[name](book).encode()
-            if name in DATA
-            else next((content for asset, content in assets() if asset == name), None)
-        )
+    folder, _, name = path.removeprefix("/").partition("/")
+    if folder == "files":
+        return 200, mime, fetch(f"/{name}")
+    if folder == "static" and name in DATA:
+        return 200, mime, DATA[name](Pages(fetch, root)).encode()
+    if folder == "static":
+        found = next((content for asset, content in assets() if asset == name), None)
         if found is not None:
             return 200, mime, found
-    elif path.startswith("/files/"):
-        return 200, mime, fetch("/" + path.removeprefix("/files/"))
-    else:
-        slug = path.strip("/").removesuffix(".html") or "index"
-        slug = book.slugs[0] if slug == "index" else slug
-        if slug in book.slugs:
-            page = book.html(slug, reload_from=reload_from)
-            return 200, "text/html; charset=utf-8", page.encode()
+    elif not name:
+        pages = Pages(fetch, root)
+        slug = folder.removesuffix(".html") or "index"
+        slug = pages.slugs[0] if slug == "index" else slug
+        if slug in pages.slugs:
+            return 200, PAGE, pages.html(slug, reload_from=reload_from).encode()
     return 404, PLAIN, f"There is no {path} here.".encode()

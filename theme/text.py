@@ -6,11 +6,12 @@ import re
 
 from markupsafe import Markup, escape
 
-from theme.content import Node, Site, words
+from theme.code import inline
 from theme.errors import BookError
-from theme.html import element, joined
+from theme.html import element, joined, self_link
 from theme.katex import formula
-from theme.nodes import UNBROKEN, Page, handles, plain
+from theme.nodes import Page, handles, plain
+from theme.tree import Node, without_links, words
 
 
 @handles("text")
@@ -54,6 +55,32 @@ def nothing(page: Page, node: Node) -> Markup:
     return Markup("")
 
 
+@handles("raw")
+def raw(page: Page, node: Node) -> Markup:
+    """What is meant for another format, such as LaTeX, is on no page. Of what mystmd
+    can read, it has made children."""
+    return page.children(node)
+
+
+@handles("si", "chemicalFormula")
+def quantity(page: Page, node: Node) -> Markup:
+    """ "10 m", "H₂O": the digits after a letter of a formula are its counts."""
+    value = escape(node["value"])
+    if node["type"] == "si":
+        return value
+    return Markup(re.sub(r"(?<=[A-Za-z)\]])(\d+)", r"<sub>\1</sub>", str(value)))
+
+
+@handles("inlineExpression")
+def inline_expression(page: Page, node: Node) -> Markup:
+    if not node.get("children"):
+        raise BookError(
+            f"The notebook holds no value of the expression {{eval}}`{node['value']}`. "
+            "Print it in a cell, or write the value itself."
+        )
+    return page.children(node)
+
+
 @handles("break", "thematicBreak")
 def line(page: Page, node: Node) -> Markup:
     return element("br" if node["type"] == "break" else "hr")
@@ -61,22 +88,8 @@ def line(page: Page, node: Node) -> Markup:
 
 @handles("inlineCode")
 def inline_code(page: Page, node: Node) -> Markup:
-    return code_with_link(
-        page.site, node["value"], linkless=node.get("linkless", False)
-    )
-
-
-def code_with_link(site: Site, value: str, *, linkless: bool = False) -> Markup:
-    """Code in a text; a name that the reference explains leads there."""
-    href = None if linkless else site.explanation(value)
-    code = element("code", joined(map(_word, value.split(" ")), " "))
-    return element("a", code, href=href, class_="explained") if href else code
-
-
-def _word(word: str) -> Markup:
-    """Of code: whole on its line, if it is short and a browser might break it."""
-    breaks = "-" in word and len(word) <= UNBROKEN
-    return element("span", word, class_="unbroken") if breaks else escape(word)
+    value = node["value"]
+    return inline(value, None if node.get("linkless") else page.site.explanation(value))
 
 
 @handles("abbreviation")
@@ -86,7 +99,8 @@ def abbreviation(page: Page, node: Node) -> Markup:
 
 @handles("heading")
 def heading(page: Page, node: Node) -> Markup:
-    depth, anchor, content = node["depth"], node.get("html_id"), page.children(node)
+    depth = max(node["depth"], 2)  # the title of the page stands above them all
+    anchor, content = node.get("html_id"), page.children(node)
     page.section, page.opened = words(node), anchor
     if not anchor:
         return element(f"h{depth}", content)
@@ -99,22 +113,6 @@ def heading(page: Page, node: Node) -> Markup:
         aria_label=f"Link to “{page.section}”",
     )
     return element(f"h{depth}", content + " " + link, id=anchor)
-
-
-def without_links(node: Node) -> Node:
-    """The node for where a link may not be: inside a link, or on a fold's handle."""
-    children: list[Node] = []
-    for child in node.get("children", ()):
-        copy = without_links(child)
-        if child["type"] in ("link", "crossReference"):
-            children += copy["children"]
-        elif child["type"] == "cite":  # one part of its group, however many words
-            children.append({"type": "span", "children": copy["children"]})
-        elif child["type"] == "inlineCode":  # which may become one
-            children.append({**child, "linkless": True})
-        else:
-            children.append(copy)
-    return {**node, "children": children} if "children" in node else node
 
 
 @handles("list")
@@ -145,25 +143,24 @@ def list_item(page: Page, node: Node) -> Markup:
 # Mathematics: mystmd has run KaTeX; its style sheet and fonts are among our assets.
 
 
+def typeset(node: Node) -> Markup:
+    if "html" not in node:
+        raise BookError(f"KaTeX cannot read a formula: {node.get('message', '')}")
+    return formula(node["html"])
+
+
 @handles("inlineMath")
 def inline_math(page: Page, node: Node) -> Markup:
-    return formula(node["html"])
+    return typeset(node)
 
 
 @handles("math")
 def math(page: Page, node: Node) -> Markup:
     number = node.get("enumerator")
     anchor = node.get("html_id")
-    shown = element("div", formula(node["html"]), class_="scroll")
+    shown = element("div", typeset(node), class_="scroll")
     label = self_link(f"({number})", anchor, "number") if number else ""
     return element("div", shown + label, id=anchor, class_="equation wide")
-
-
-def self_link(text: str, anchor: str | None, class_: str) -> Markup:
-    """A number that links to what it numbers, for readers who want to point at it."""
-    if not anchor:
-        return element("span", text, class_=class_)
-    return element("a", text, class_=class_, href=f"#{anchor}")
 
 
 # Links
@@ -171,6 +168,8 @@ def self_link(text: str, anchor: str | None, class_: str) -> Markup:
 
 @handles("link")
 def link(page: Page, node: Node) -> Markup:
+    if node["url"].startswith("#"):  # which mystmd makes a crossReference, or gives up
+        raise BookError(f"A link leads to {node['url']}: nothing has such a label.")
     href = page.site.href(node["url"])
     if node.get("internal"):
         page.links.add(href)
@@ -181,7 +180,9 @@ def link(page: Page, node: Node) -> Markup:
 @handles("crossReference")
 def cross_reference(page: Page, node: Node) -> Markup:
     target = page.site.href(node["url"]) if node.get("url") else ""
-    href = f"{target}#{node['html_id']}"
+    if not target and "html_id" not in node:
+        raise BookError(f'Nothing in the book has the label "{node.get("label")}".')
+    href = target + (f"#{node['html_id']}" if "html_id" in node else "")
     if target:
         page.links.add(href)
     return element("a", page.children(node), href=href, class_="reference")
@@ -189,8 +190,10 @@ def cross_reference(page: Page, node: Node) -> Markup:
 
 @handles("cite")
 def cite(page: Page, node: Node) -> Markup:
-    href = f"#cite-{node['identifier']}"
-    return element("a", page.children(node), class_="citation", href=href)
+    key = node["identifier"]
+    if node.get("error"):
+        raise BookError(f'No bibliography of the project has an entry "{key}".')
+    return element("a", page.children(node), class_="citation", href=f"#cite-{key}")
 
 
 @handles("citeGroup")
@@ -199,11 +202,12 @@ def cite_group(page: Page, node: Node) -> Markup:
     return cites if node.get("kind") == "narrative" else Markup("({})").format(cites)
 
 
-@handles("mystRole")
+@handles("mystRole", "mystDirective")
 def role(page: Page, node: Node) -> Markup:
     """In the caption of a cell, mystmd leaves a role around what it made of it."""
     if not node.get("children"):
-        raise BookError(f'There is no role "{node["name"]}" that mystmd knows.')
+        kind = "role" if node["type"] == "mystRole" else "directive"
+        raise BookError(f'There is no {kind} "{node["name"]}" that mystmd knows.')
     return page.children(node)
 
 

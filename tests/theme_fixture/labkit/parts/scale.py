@@ -12,13 +12,21 @@ from dataclasses import dataclass
 class Scale:
     """Stretches numbers.
 
-    factor: by how much.
+    Attributes:
+        factor: By how much.
     """
 
     factor: float = 2.0
 
     def apply(self, x: float) -> float:
         """The stretched number.
+
+        Args:
+            x: What to stretch,
+                as it is.
+
+        Returns:
+            The product: `factor` times `x`.
 
         Raises:
             ValueError: if `x` is negative.
@@ -29,7 +37,18 @@ class Scale:
 
 
 def rescale(x: float) -> float:
-    """Twice `x`, as `Scale` does."""
+    """Twice `x`, as `Scale` does.
+
+    - It is *fast*.
+    - It is exact.
+
+    Example:
+        >>> rescale(1)
+        2.0
+
+    Note:
+        Nothing is stored.
+    """
     return Scale().apply(x)
 
 
