@@ -175,6 +175,11 @@ REFUSED_CELLS = [
     ("#| alt: [x]\nx", shows(image_png=PNG), "no text but a list.* quotation marks"),
     ("plot()", shows(image_png=PNG), "no alternative text. Write what it shows"),
     (
+        "#| label: fig-refused\n#| caption: Some\nplot()",
+        shows(image_png=PNG),
+        "no alternative text. Write what it shows",
+    ),
+    (
         "widget()",
         shows(**{"application/vnd.jupyter.widget-view+json": {}, "text/plain": "B"}),
         "of type application/vnd.jupyter.widget-view.json.* Let the cell display",

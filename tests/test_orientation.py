@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 from bs4 import BeautifulSoup
 from theme_project import one, project
 
-from labkit.records import Record
+from labkit.experiments.records import Record
 from theme.build import build
 from theme.errors import BookError
 from theme.facts import launches, provenance, reading_seconds
@@ -89,8 +90,9 @@ def record(**fields: Any) -> Record:
             "experiment": "x",
             "command": "labkit train x",
             "configuration": {},
-            "figures": [],
+            "results": [],
             "seed": 0,
+            "seed_scheme": "named streams",
             "seconds": 1.0,
             "device": "cpu",
             "threads": 1,
@@ -101,9 +103,15 @@ def record(**fields: Any) -> Record:
     )
 
 
+def keep(folder: Path, kept: Record) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(kept))
+    (folder / f"{kept.experiment}.json").write_text(text, "utf-8")
+
+
 def test_the_origin_names_the_records_that_a_chapter_reads(tmp_path: Path) -> None:
     stored = record(checkpoint_sha256="1" * 64, data_sha256={"a.zip": "2" * 64})
-    stored.write(tmp_path / "data" / "results")
+    keep(tmp_path / "data" / "results", stored)
     code = {"type": "code", "value": 'records.read("x")'}
     page = {"mdast": {"type": "root", "children": [code]}}
     found = dict(provenance(tmp_path, tmp_path / "chapter.ipynb", page, None))
@@ -115,14 +123,14 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "data" / "results").mkdir(parents=True)
     (tmp_path / "data" / "results" / "x.json").write_text("{}", "utf-8")
     page = {"mdast": {"type": "code", "value": '"x"'}}
-    with pytest.raises(BookError, match=r"record"):
+    with pytest.raises(BookError, match=r"x\.json is no record .* labkit train x"):
         provenance(tmp_path, tmp_path / "chapter.ipynb", page, None)
 
 
 def test_the_origin_adds_up_the_records_of_a_sweep(tmp_path: Path) -> None:
     results = tmp_path / "data" / "results"
     for name, seconds in {"sweep-1": 3.4, "sweep-2": 4.8, "other": 9.0}.items():
-        record(experiment=name, seconds=seconds).write(results)
+        keep(results, record(experiment=name, seconds=seconds))
     command = {
         "type": "inlineCode",
         "value": "labkit train 'none-*' and labkit train\n'sweep-*'",

@@ -102,13 +102,8 @@ def _modules(module: griffe.Module) -> list[griffe.Module]:
 
 
 def _folder(module: griffe.Module) -> str:
-    """Whose page explains the module: its folder's; all of figures_… have one."""
-    top = module
-    while top.parent is not None and top.parent.parent is not None:
-        top = top.parent  # type: ignore[assignment]
-    if top.name.startswith("figures"):
-        return f"{PACKAGE}.figures"
-    return top.path if top.is_init_module else PACKAGE
+    """Whose page explains the module: that of its folder."""
+    return module.path if module.is_init_module else module.path.rpartition(".")[0]
 
 
 def _slug(module: griffe.Module) -> str:

@@ -3,12 +3,12 @@ numbers come from, and how to take it along. All of it is read, nothing is typed
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import re
 import subprocess
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from theme.errors import BookError
 from theme.tree import Node, walk, words
 
 if TYPE_CHECKING:
-    from labkit.records import Record
+    from labkit.experiments.records import Record
 
 # Seconds to read a word, a line of code, a displayed formula, a figure or a table.
 WORD, CODE_LINE, FORMULA, FIGURE = 0.3, 2, 15, 30
@@ -141,9 +141,8 @@ def provenance(
             ("Device", f"{timing['device']}, one thread"),
             ("Computed in", f"{timing['seconds']} s of processor time"),
         ]
-    results = root / "data" / "results"
-    names = [file.stem for file in sorted(results.glob("*.json"))]
-    for record in _records(results, [name for name in names if f'"{name}"' in code]):
+    stored = sorted((root / "data" / "results").glob("*.json"))
+    for record in _records([file for file in stored if f'"{file.stem}"' in code]):
         sums = {"weights": record.checkpoint_sha256, **record.data_sha256}
         listed = [f"{what} {sha[:12]}" for what, sha in sums.items() if sha]
         said = f"made at {record.commit} in {record.seconds:.0f}\u00a0s"
@@ -152,7 +151,7 @@ def provenance(
         found.append((f"Record {record.experiment}", said))
     # A sweep has a name for its command, and one record for each of its trainings.
     for sweep in re.findall(r"labkit\s+train\s+'(\S+\*\S*)'", words(page["mdast"])):
-        records = _records(results, fnmatch.filter(names, sweep))
+        records = _records([file for file in stored if fnmatch(file.stem, sweep)])
         if not records:
             continue
         commits = sorted({record.commit for record in records})
@@ -162,15 +161,22 @@ def provenance(
     return [(name, value) for name, value in found if value]
 
 
-def _records(folder: Path, names: list[str]) -> list[Record]:
-    if not names:
+def _records(files: list[Path]) -> list[Record]:
+    if not files:
         return []
-    from labkit import records  # it brings torch, for which few books wait
+    # It brings torch, for which a book without records need not wait.
+    from labkit.experiments.records import Record
 
-    try:
-        return [records.read(name, folder) for name in names]
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise BookError(f"A record of a chapter cannot be read. {error}") from error
+    found = []
+    for file in files:
+        try:
+            found.append(Record.of(json.loads(file.read_text("utf-8"))))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BookError(
+                f"{file} is no record ({type(error).__name__}: {error}). Restore it "
+                f"with git checkout, or make it again: labkit train {file.stem}."
+            ) from error
+    return found
 
 
 def _commit(file: Path) -> str:

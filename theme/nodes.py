@@ -85,7 +85,8 @@ class Page:
         the rest of the page goes on: an author sees all faults at once."""
         if id(node) in self._sources:
             self.source, self.line = self._sources[id(node)], 0
-        self.line = node.get("position", {}).get("start", {}).get("line") or self.line
+        if "position" in node and not self.source.is_code:
+            self.line = node["position"]["start"]["line"]
         try:
             html = HANDLERS.get(node["type"], unknown)(self, node)
         except BookError as error:

@@ -21,10 +21,12 @@ class Source:
 
     Attributes:
         cell: Its number in the notebook, from 1; None in a Markdown file.
+        is_code: Whether it is a cell of code. Then mystmd counts lines in a caption.
     """
 
     text: str
     cell: int | None = None
+    is_code: bool = False
 
     def line_of(self, node: Node, after: int) -> int | None:
         """The line, from 1, that the node begins on.
@@ -33,7 +35,7 @@ class Source:
         source the words that made them, which are looked for from line `after` on.
         """
         for part in walk(node):
-            if "position" in part:
+            if "position" in part and not self.is_code:
                 return part["position"]["start"]["line"]
         address, text = _address(node), _beginning(node)
         lines = self.text.splitlines()
@@ -54,13 +56,16 @@ def sources(file: Path, tree: Node) -> dict[int, Source]:
         return {}  # places are then named without a line that had to be looked for
     if cells is None:
         return dict.fromkeys(map(id, blocks), Source(text))
+    ids = {cell.get("id") for cell in cells}
     found, last = {}, -1
     for block in blocks:
         if block["type"] == "footnoteDefinition":  # mystmd puts them at the end
             last = -1
         for at in range(last + 1, len(cells)):
-            if _made_from(block, cells[at]):
-                found[id(block)] = Source("".join(cells[at]["source"]), at + 1)
+            if _made_from(block, cells[at], ids):
+                text = "".join(cells[at]["source"])
+                is_code = cells[at]["cell_type"] == "code"
+                found[id(block)] = Source(text, at + 1, is_code)
                 last = at
                 break
     return found
@@ -75,14 +80,14 @@ def _beginning(node: Node) -> str:
     return str(node.get("value") or "").strip().partition("\n")[0]
 
 
-def _made_from(block: Node, cell: Node) -> bool:
+def _made_from(block: Node, cell: Node, ids: set[str]) -> bool:
     """Whether this cell can be the block's; mystmd drops cells that show nothing."""
+    if block.get("html_id") in ids:  # unless a label has taken its place
+        return cell.get("id") == block["html_id"]
     if block["type"] == "footnoteDefinition":
         return f"[^{block.get('label')}]:" in "".join(cell["source"])
     if cell["cell_type"] not in KINDS.get(block.get("kind", ""), ()):
         return False
-    if "id" in cell and "html_id" in block and "label" not in block:
-        return cell["id"] == block["html_id"]
     code = next((node for node in walk(block) if node["type"] == "code"), None)
     if block["kind"] == "notebook-code" and code:
         return "".join(cell["source"]).rstrip().endswith(code["value"].rstrip())

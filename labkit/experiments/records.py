@@ -298,7 +298,7 @@ def html_table(experiments: list[Record], caption: str, tasks: str = "*") -> str
     headings = _headings(experiments)
     head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
     body = "\n".join(
-        f'<tr data-record="{row[0]}">'
+        f'<tr data-record="{escape(row[0])}">'
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
         + "</tr>"
         for row in _rows(experiments, tasks)
