@@ -122,7 +122,7 @@ def _drawing(
 ) -> None:
     x, y = centre
     box = (x - 0.45, x + 0.45, y - 0.45, y + 0.45)
-    axes.imshow(drawing, cmap=PAPER, vmin=0, vmax=1, extent=box)
+    axes.imshow(drawing.numpy(), cmap=PAPER, vmin=0, vmax=1, extent=box)
 
 
 def _cell(
