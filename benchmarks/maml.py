@@ -26,7 +26,7 @@ from labkit.learners.maml import MAML
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
-from labkit.objective import cross_entropy, meta_loss, squared_error
+from labkit.objective import Score, cross_entropy, meta_loss, squared_error
 from labkit.randomness import seeded
 from labkit.training import meta_train
 
@@ -35,7 +35,7 @@ WAY, SIZE = 5, 28
 PEERS = {"higher": "higher", "TorchOpt": "torchopt"}
 SKIPPED = {"learn2learn": "0.2.0 does not build on Python 3.11"}
 
-MetaGradient = Callable[[nn.Module, Episode, Callable, int, float], None]
+MetaGradient = Callable[[nn.Module, Episode, Score, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,9 @@ def main() -> None:
         print(f"written to {path.relative_to(path.parents[2])}")
 
 
-def import_peers(versions: dict[str, str]) -> tuple[dict[str, MetaGradient], dict]:
+def import_peers(
+    versions: dict[str, str],
+) -> tuple[dict[str, MetaGradient], dict[str, str]]:
     """The meta-gradient of each peer that is installed, and why others are not."""
     peers, skipped = {}, dict(SKIPPED)
     for name, package in PEERS.items():

@@ -68,7 +68,7 @@ def pytest_configure() -> None:
     import nbval.kernel
     import nbval.plugin
 
-    class WatchedKernel(nbval.kernel.RunningKernel):
+    class WatchedKernel(nbval.kernel.RunningKernel):  # type: ignore[misc]
         """nbval waits 2,000 s for the answer of a kernel that is no more."""
 
         def get_message(self, stream: str, timeout: float | None = None) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
-from theme_project import CIRCLE, PNG, cell, prints, project, shows
+
+from tests.theme_project import CIRCLE, PNG, cell, prints, project, shows
 
 GIF = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 LONG = "".join(f"step {i:06d}: loss\n" for i in range(2000))  # over 25,000 characters
@@ -91,7 +93,7 @@ as it is
 """
 
 
-def plotting() -> dict:
+def plotting() -> dict[str, Any]:
     """A notebook of plots and tables, by libraries that give several types."""
     return nbformat.v4.new_notebook(
         cells=[
@@ -128,7 +130,9 @@ def plotting() -> dict:
     )
 
 
-def strange(folder: Path, texts: dict[str, str], notebooks: dict[str, dict]) -> Path:
+def strange(
+    folder: Path, texts: dict[str, str], notebooks: dict[str, dict[str, Any]]
+) -> Path:
     """The fixture with pages of strangers after its own."""
     project(folder)
     for name, text in texts.items():

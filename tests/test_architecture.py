@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import griffe
 import pytest
@@ -48,7 +49,7 @@ def imports(path: Path) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("labkit")
     ]
-    packages = {node.module for node in nodes if node.module != "labkit"}
+    packages = {n.module for n in nodes if n.module and n.module != "labkit"}
     return packages | {
         f"labkit.{alias.name}"
         for node in nodes
@@ -98,7 +99,8 @@ def docstrings(path: Path) -> list[griffe.Docstring]:
         code=path.read_text("utf-8"),
         docstring_parser="google",
     )
-    found, left = [], [module]
+    found: list[griffe.Docstring] = []
+    left: list[Any] = [module]
     while left:
         one = left.pop()
         found += [one.docstring] if one.docstring and not one.is_module else []
@@ -117,7 +119,7 @@ def test_docstrings_are_in_the_style_that_editors_read(path):
             if section.kind.value in ("parameters", "attributes")
             for item in section.value
         }
-        owner = docstring.parent
+        owner: Any = docstring.parent
         known = {*owner.members, *(p.name.strip("*") for p in parameters(owner))}
         assert documented <= known, f"{owner.path}: {documented - known}"
         for section in sections:
@@ -126,7 +128,7 @@ def test_docstrings_are_in_the_style_that_editors_read(path):
                 assert not set(begun) & known, f"{owner.path}: {begun}"
 
 
-def parameters(owner: griffe.Object) -> list[griffe.Parameter]:
+def parameters(owner: Any) -> list[griffe.Parameter]:
     if owner.is_class and "__init__" in owner.members:
         owner = owner.members["__init__"]
     return list(owner.parameters) if owner.is_function else []

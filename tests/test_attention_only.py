@@ -43,7 +43,7 @@ def support(e):
 
 def test_the_whole_pass_is_that_of_a_loop_over_tasks_layers_and_tokens():
     one, e = learner(), episode()
-    logits, maps = one.attention(*support(e), e.query_x)
+    logits, maps = one.attention(e.support_x, e.support_y, e.query_x)
     for t in range(T):
         tokens = []
         for i in range(S):
@@ -145,7 +145,7 @@ def test_weights_written_by_hand_are_right_on_classes_that_nobody_has_seen(
     one = AttentionOnly(64, 32, shot=8, width=width).double()
     one.load_state_dict(weights)
     e = episode(tasks, 1000)
-    logits, maps = one.attention(*support(e), e.query_x)
+    logits, maps = one.attention(e.support_x, e.support_y, e.query_x)
     assert accuracy(logits, e.query_y).mean() == 1
     assert previous_token_score(maps).min() > 1 - 1e-6
     assert induction_score(maps, matches(e)).mean() > 1 - 1e-3

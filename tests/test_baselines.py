@@ -16,12 +16,9 @@ from labkit.networks.with_head import WithHead
 from labkit.objective import accuracy, cross_entropy, squared_error
 from labkit.randomness import seeded
 from labkit.tasks.characters import CharacterSet, FewShot
+from tests.tensors import draw
 
 T, S, Q = 2, 6, 4
-
-
-def draw(*shape, seed=0):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def blobs(n_classes=12, size=16):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -20,8 +21,8 @@ from labkit.tasks.characters import FewShot
 def clock(monkeypatch):
     """Time passes only when a contestant says so."""
     now = [0.0]
-    monkeypatch.setattr(measure.time, "process_time", lambda: now[0])
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     return now
 
 

@@ -24,7 +24,7 @@ def arguments(groups, inputs=2, outputs=3):
 def to_the_second_derivative(function, *inputs):
     out = function(*inputs)
     first = torch.autograd.grad(out.sin().square().sum(), inputs, create_graph=True)
-    change = sum(gradient.cos().sum() for gradient in first)
+    change = torch.stack([gradient.cos().sum() for gradient in first]).sum()
     return [out, *first, *torch.autograd.grad(change, inputs)]
 
 

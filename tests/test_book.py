@@ -369,8 +369,8 @@ def test_a_link_into_the_book_shows_where_it_leads(
     origin = book.as_uri() if scheme == "file" else served
     page = opened(browser, f"{origin}/{CHAPTER}")
     preview = page.locator("#preview")
-    for link in (REFERENCE, "main a.citation", "main a.reference[href^='#']"):
-        page.locator(link).first.hover()
+    for kind in (REFERENCE, "main a.citation", "main a.reference[href^='#']"):
+        page.locator(kind).first.hover()
         preview.wait_for(state="visible")
         assert preview.inner_text().strip() or preview.locator("img").count()
         page.keyboard.press("Escape")
@@ -447,7 +447,7 @@ def test_pages_are_light_and_do_not_jump(
         page = opened(browser, "about:blank", size=size)
         page.add_init_script(WATCH_SHIFTS)
         loaded: list[Response] = []
-        page.on("response", lambda response, loaded=loaded: loaded.append(response))
+        page.on("response", loaded.append)
         page.goto(f"{served}/{name}", wait_until="load")
         end = page.evaluate("document.documentElement.scrollHeight")
         for _ in range(0, end, 2000):

@@ -10,6 +10,7 @@ import pytest
 
 from book import chapters
 from book.errors import ChapterError
+from book.pairs import ROOT
 
 find_chapters = chapters.find
 
@@ -66,7 +67,7 @@ class TestCommandLine:
 
     def test_starts_as_a_module(self) -> None:
         command = [sys.executable, "-m", "book.chapters", "run", "nowhere"]
-        ended = subprocess.run(command, cwd=chapters.ROOT, capture_output=True)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True)
         assert ended.returncode == 2
 
     def test_a_checkout_that_cannot_be_written_is_said_in_a_sentence(

@@ -65,7 +65,7 @@ def test_a_task_is_n_classes_and_different_drawings_of_each(protocol, n_tasks, s
     (query_class, query_drawing) = tags(episode.query_x)
     for t in range(n_tasks):
         # Label k is the same class in the support and in the query, and all differ.
-        of_label = {}
+        of_label: dict[int, int] = {}
         for y, c in [
             *zip(episode.support_y[t], support_class[t], strict=True),
             *zip(episode.query_y[t], query_class[t], strict=True),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.progress import Progress
 from labkit.tasks import downloads, omniglot
 from labkit.tasks.downloads import (
     DamagedData,
@@ -89,7 +90,7 @@ def test_ctrl_c_leaves_nothing_behind(address, tmp_path, monkeypatch):
     def interrupted(self, done, note=""):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(downloads.Progress, "__call__", interrupted)
+    monkeypatch.setattr(Progress, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         downloads.fetch(file(f"{address}/whole"), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -100,7 +101,7 @@ def test_progress_runs_to_the_size_that_the_server_announced(
 ):
     seen = []
     monkeypatch.setattr(
-        downloads.Progress,
+        Progress,
         "__call__",
         lambda self, done: seen.append((done, self.total)),
     )

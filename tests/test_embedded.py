@@ -1,5 +1,7 @@
 """Drawings embedded beforehand, and embeddings averaged over views."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ CHARACTERS = draw_alphabets(2, 8, 6, generator=seeded(0))
 @pytest.mark.parametrize("within_alphabet", [False, True])
 def test_embedding_beforehand_changes_no_score(within_alphabet):
     tasks = FewShot(CHARACTERS, 5, 1, query=3, within_alphabet=within_alphabet)
-    learner = ProtoNet(Conv4(width=8)).eval()
+    learner: Any = ProtoNet(Conv4(width=8)).eval()
     direct = task_scores(learner, tasks, n_tasks=30)
     embedded = Embedded.by(learner.network, tasks)
     learner.network = nn.Identity()
@@ -50,8 +52,8 @@ def test_views_that_do_not_move_are_all_the_same():
 
 def test_the_first_view_is_the_image_and_the_others_move_it_as_far_as_warping_does():
     linear, shift = 0.2, 0.05
-    views = Views(Conv4(width=8), views=5001, linear=linear, shift=shift).maps
-    moved = views - torch.eye(2, 3)
+    views = Views(Conv4(width=8), views=5001, linear=linear, shift=shift)
+    moved = views.get_buffer("maps") - torch.eye(2, 3)
     assert torch.equal(moved[0], torch.zeros(2, 3))
     expected = torch.tensor([linear, linear, 2 * shift]).expand(2, 3)
     torch.testing.assert_close(moved[1:].std(0), expected, rtol=0.05, atol=0)

@@ -50,14 +50,18 @@ def test_what_is_watched_is_what_evaluation_and_the_scores_say():
 
 def test_every_training_has_its_name_and_tests_that_differ_only_in_the_query():
     names = of_sweep(64, 0.5, 1), of_sweep(1024, 0.9, 0, 1.0), of_long(0.75, 0, 2)
-    assert [find(name).draw for name in names] == [1, 0, 0]
-    assert find(names[1]).zipf == 1 and find(names[0]).burstiness == 0.5
-    for test, make in find(names[0]).evaluations().items():
-        assert make() == replace(find(names[0]).tasks(), test=test)
+    assert [EXPERIMENTS[name].draw for name in names] == [1, 0, 0]
+    assert EXPERIMENTS[names[1]].zipf == 1
+    experiment = EXPERIMENTS[names[0]]
+    assert experiment.burstiness == 0.5
+    assert list(experiment.evaluations()) == list(TESTS)
+    for test in TESTS:
+        expected = replace(experiment.tasks(), test=test)
+        assert experiment.evaluations()[test]() == expected
 
 
 def test_a_part_goes_on_from_the_one_before_on_other_sequences():
-    first, second = (find(of_long(0.75, 1, part)) for part in (1, 2))
+    first, second = (EXPERIMENTS[of_long(0.75, 1, part)] for part in (1, 2))
     assert first.start == "" and second.start == of_long(0.75, 1, 1)
     assert replace(second, start="", part=1, steps=first.steps) == first
 

@@ -7,9 +7,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
 
 from labkit.evaluation import Evaluation
 from labkit.figures import style
@@ -17,6 +17,7 @@ from labkit.figures.objective import plot_prediction, plot_task
 from labkit.learners.oracles.sinusoids import SinusoidOracle
 from labkit.randomness import seeded
 from labkit.tasks.sinusoids import Sinusoids
+from tests.pictures import half_lengths, xs, ys
 
 WHITE, NEAR_BLACK = "#ffffff", "#1a1a1a"
 
@@ -41,7 +42,6 @@ def styled():
     with mpl.rc_context():
         style.use()
         yield
-    plt.close("all")
 
 
 def linear_rgb(colour):
@@ -107,7 +107,9 @@ def test_a_contact_sheet_has_each_drawing_where_its_row_and_column_say():
     style.contact_sheet(axes, images)
     picture = axes.images[0]
     left, right, bottom, top = picture.get_extent()
-    pixels = np.ma.filled(picture.get_array(), np.nan)
+    pixels: NDArray[np.float64] = np.asarray(
+        np.ma.asarray(picture.get_array()).filled(np.nan)
+    )
     height, width = pixels.shape
 
     def at(row, column):
@@ -124,14 +126,15 @@ def test_a_task_is_drawn_as_its_wave_its_support_and_its_queries():
     episode = tasks.observe(amplitude, phase, generator=source)
     _, axes = plt.subplots()
     plot_task(axes, episode, amplitude, phase, colour="C1")
-    support, query = (points.get_offsets() for points in axes.collections)
+    support, query = (np.asarray(dots.get_offsets()) for dots in axes.collections)
     assert (
         support.tolist()
         == torch.cat([episode.support_x, episode.support_y], -1)[0].tolist()
     )
     assert len(query) == 4
-    x, y = axes.lines[0].get_data()
-    assert y == pytest.approx(amplitude.item() * np.sin(x - phase.item()), abs=1e-5)
+    (wave,) = axes.lines
+    expected = amplitude.item() * np.sin(np.array(xs(wave)) - phase.item())
+    assert ys(wave) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_prediction_of_a_learner_that_knows_waves_is_the_wave():

@@ -1,21 +1,16 @@
 """Pictures of attention: frames and figures are where the numbers say."""
 
+import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from labkit.episode import Episode
 from labkit.figures.matching import plot_attention, plot_scales
 from labkit.figures.style import COLOURS
+from tests.pictures import ys
 
 LABELS = torch.eye(2).repeat_interleave(2, 0)  # classes A, A, B, B
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def frames(axes, colour):
@@ -45,10 +40,9 @@ def test_scales_are_drawn_with_their_accuracy_and_certainty():
     references = {"prototypes": 0.9, "nearest": 0.8}
     figure = plot_scales(votes, truth=truth, references=references, learned=5.0)
     left, right = figure.axes
-    assert list(left.lines[0].get_ydata()) == [0.0, 1.0]
+    assert ys(left.lines[0]) == [0.0, 1.0]
     (band,) = left.collections  # all tasks alike: an interval of no width
-    heights = band.get_paths()[0].vertices[:, 1]
+    heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
     assert sorted(set(heights)) == [0.0, 1.0]
-    assert list(right.lines[0].get_ydata()) == [1.0, 1.0]
-    ceiling = right.lines[1].get_ydata()
-    assert ceiling[0] == pytest.approx(1 / (1 + 2.718281828**-0.1))
+    assert ys(right.lines[0]) == [1.0, 1.0]
+    assert ys(right.lines[1])[0] == pytest.approx(1 / (1 + 2.718281828**-0.1))

@@ -1,6 +1,5 @@
 """Pictures of tasks: what is struck out, and planes in which nearest means nearest."""
 
-import pytest
 import torch
 from matplotlib import pyplot as plt
 
@@ -9,12 +8,6 @@ from labkit.figures.prototypical import Plane, plot_embedding, plot_episode, plo
 from labkit.randomness import seeded
 
 WAY, SHOTS, QUERIES = 3, 2, 4
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def episode():
@@ -64,6 +57,6 @@ def test_own_kind_is_the_share_of_drawings_beside_one_of_their_class():
     near_pairs = torch.tensor([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.1, 0.0]])
     _, axes = plt.subplots()
     drawings = torch.rand(4, 1, 8, 8, generator=seeded(0))
-    for labels, share in (([0, 0, 1, 1], 1.0), ([0, 0, 1, 2], 0.5)):
-        labels = torch.tensor(labels)
+    for classes, share in (([0, 0, 1, 1], 1.0), ([0, 0, 1, 2], 0.5)):
+        labels = torch.tensor(classes)
         assert plot_embedding(axes, drawings, labels, near_pairs, "title") == share

@@ -4,6 +4,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from labkit.figures.emergence import (
     plot_draws,
@@ -16,14 +17,9 @@ from labkit.figures.style import COLOURS
 from labkit.measures.induction import matches
 from labkit.randomness import seeded
 from labkit.tasks.bursty import Bursty
+from tests.pictures import points, ys
 
 TASKS = Bursty(classes=64, labels=16, dimension=16, shot=4, test="new classes")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def episode(tasks=TASKS):
@@ -55,7 +51,7 @@ def test_curves_of_a_training_lie_on_one_axis():
         "in weights",
         "induction score",
     ]
-    assert axes.lines[1].get_xydata().tolist() == [[0, 0], [50, 1]]
+    assert points(axes.lines[1]) == [[0, 0], [50, 1]]
 
 
 def test_reading_shows_the_first_layer_and_what_the_query_reads_in_the_second():
@@ -65,7 +61,8 @@ def test_reading_shows_the_first_layer_and_what_the_query_reads_in_the_second():
     assert before.images[0].get_array().tolist() == maps[0, 0].tolist()
     assert after.images[0].get_array().tolist() == maps[1, 0].tolist()
     assert query_before.images[0].get_array().tolist() == maps[0, 1, -1:].tolist()
-    framed = [patch.get_x() + 0.5 for patch in query_after.patches]
+    frames = [p for p in query_after.patches if isinstance(p, Rectangle)]
+    framed = [frame.get_x() + 0.5 for frame in frames]
     assert framed == [2 * i + 1 for i in range(4) if matches(e)[0, i]]
 
 
@@ -73,9 +70,9 @@ def test_a_line_joins_the_means_and_every_training_has_its_mark():
     _, axes = plt.subplots()
     plot_draws(axes, [1.0, 2.0], {"new classes": [[0.2, 0.4], [1.0, 1.0]]})
     line, first, second = axes.lines
-    assert line.get_ydata().tolist() == pytest.approx([0.3, 1.0])
-    assert first.get_xydata().tolist() == [[1, 0.2], [1, 0.4]]
-    assert second.get_xydata().tolist() == [[2, 1.0], [2, 1.0]]
+    assert ys(line) == pytest.approx([0.3, 1.0])
+    assert points(first) == [[1, 0.2], [1, 0.4]]
+    assert points(second) == [[2, 1.0], [2, 1.0]]
 
 
 def test_a_grid_has_a_cell_in_percent_for_every_row_and_column():

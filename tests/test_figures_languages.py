@@ -3,7 +3,6 @@
 import matplotlib as mpl
 import pytest
 import torch
-from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.text import Annotation
 
@@ -23,14 +22,9 @@ from labkit.tasks.languages.changes import lines
 from labkit.tasks.languages.grammar import FEW_WORDS, OBJECT, SUBJECT, VERB
 from labkit.tasks.languages.invented import draw_languages
 from labkit.tasks.languages.rules import named
+from tests.pictures import half_lengths
 
 mpl.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def of(*means):
@@ -70,7 +64,7 @@ def test_a_part_has_one_colour_on_both_sides_and_signs_have_none():
     episode = rule.episode(1, 1, FEW_WORDS, generator=seeded(1))
     _, axes = plt.subplots()
     plot_prompt(axes, rule, episode)
-    first = [text for text in axes.texts if text.xy[1] == 0]
+    first = [t for t in axes.texts if isinstance(t, Annotation) and t.xy[1] == 0]
     arrow = [text.get_text() for text in first].index("→")
     answer = [text for text in first[arrow + 1 :] if text.get_text() != "s"]
     colours = [text.get_color() for text in answer]

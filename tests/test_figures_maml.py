@@ -1,8 +1,10 @@
 """Pictures of adaptation: paths, angles and curves are where the numbers say."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 
 from labkit.evaluation import Evaluation
@@ -20,15 +22,10 @@ from labkit.figures.maml import (
 from labkit.learners.maml import MAML
 from labkit.networks.mlp import MLP
 from labkit.objective import squared_error
+from tests.pictures import half_lengths
 
 HESSIAN = torch.tensor([[[2.0, 0.0], [0.0, 0.1]], [[0.1, 0.0], [0.0, 2.0]]])
 OPTIMUM = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def panels():
@@ -58,7 +55,7 @@ def test_contours_are_ellipses_along_the_flat_direction():
     axes.set(xlim=(-5, 5), ylim=(-5, 5))
     plot_surface(axes, HESSIAN[0], OPTIMUM[0], "task", "C0")
     (contours,) = axes.collections
-    innermost = contours.get_paths()[0].vertices
+    innermost = np.asarray(contours.get_paths()[0].vertices)
     # ½ · 2 · r² and ½ · 0.1 · r² are 0.05 at r = √0.05 and r = 1.
     assert innermost.max(0) == pytest.approx([1 + 0.05**0.5, 1.0], abs=0.02)
 
@@ -112,7 +109,11 @@ def test_adaptation_is_drawn_for_each_number_of_steps_and_the_learner_left_alone
 
 
 def test_extrapolation_shows_the_published_beside_the_measured():
-    protocol = {"n_tasks": 600, "seed": 0, "normalisation": "inductive"}
+    protocol: dict[str, Any] = {
+        "n_tasks": 600,
+        "seed": 0,
+        "normalisation": "inductive",
+    }
     ours = {k: Evaluation(1.0 / (1 + k), 0.1, **protocol) for k in (0, 1, 10)}
     stored = {2: Result("two steps", 0.4, 0.1, **protocol)}
     plot_extrapolation(

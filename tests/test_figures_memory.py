@@ -1,25 +1,21 @@
 """Pictures of streams and memories: letters, frames and cells are where they should."""
 
+import numpy as np
 import pytest
 import torch
-from drawn_bars import half_lengths
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
 from torch.nn import functional as F
 
 from labkit.episode import Episode
 from labkit.evaluation import Evaluation
 from labkit.figures.memory import plot_by_presentation, plot_memory, plot_stream
 from labkit.figures.style import COLOURS
+from tests.pictures import half_lengths, points, ys
 
 LABELS = F.one_hot(torch.tensor([[0, 1, 1, 0]]), 2).float()
 ANSWERS = F.one_hot(torch.tensor([[0, 0, 1, 0]]), 2).float()  # the second is wrong
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def episode():
@@ -48,11 +44,11 @@ def test_accuracy_is_drawn_from_the_first_presentation_on():
     plot_by_presentation(
         axes, {"one": [score(0.4), score(0.9)]}, ceiling=0.75, chance=0.5
     )
-    assert half_lengths(axes.containers[0]) == pytest.approx([0.01, 0.01])
-    curve = axes.containers[0].lines[0]
-    assert list(curve.get_xdata()) == [1, 2]
-    assert list(curve.get_ydata()) == [0.4, 0.9]
-    assert any(list(line.get_ydata()) == [0.75, 0.75] for line in axes.lines)
+    (bars,) = axes.containers
+    assert isinstance(bars, ErrorbarContainer)
+    assert half_lengths(bars) == pytest.approx([0.01, 0.01])
+    assert points(bars.lines[0]) == [[1, 0.4], [2, 0.9]]
+    assert any(ys(line) == [0.75, 0.75] for line in axes.lines)
 
 
 def test_a_memory_has_a_column_for_each_step_and_a_row_for_each_slot():
@@ -64,7 +60,7 @@ def test_a_memory_has_a_column_for_each_step_and_a_row_for_each_slot():
     strip, above, below, _ = figure.axes
     assert len(strip.patches) == 3
     for panel, step in ((above, 1), (below, 2)):
-        cells = panel.images[0].get_array()
+        cells = np.asarray(panel.images[0].get_array())
         assert cells.shape == (5, 3)
         assert cells[2, step] == 1
         assert cells.sum() == 1

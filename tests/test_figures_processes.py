@@ -20,9 +20,7 @@ from labkit.tasks.gaussian_processes import Kernel
 
 @pytest.fixture
 def axes():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
+    return plt.subplots()[1]
 
 
 def standard_normal(n):

@@ -150,8 +150,8 @@ def test_the_evidence_and_the_joint_likelihood_are_those_of_torch(family):
 def test_reading_one_example_more_gives_the_state_of_reading_all(family):
     kernel, (x, y, _, _) = drawn(family)
     oracle = GaussianProcess(kernel, noise=0.02)
-    state = None
-    for i in range(x.shape[1]):
+    state = oracle.adapt(x[:, :1], y[:, :1])
+    for i in range(1, x.shape[1]):
         state = oracle.adapt(x[:, i : i + 1], y[:, i : i + 1], state)
     at_once = oracle.adapt(x, y)
     for one_by_one, together in zip(state, at_once, strict=True):

@@ -6,6 +6,7 @@ import torch
 from labkit.experiments import EXPERIMENTS, find, records
 from labkit.experiments.experiment import run
 from labkit.experiments.gradient_based import GradientBased, Judged
+from labkit.experiments.sinusoids import EXPERIMENTS as SINUSOIDS
 from labkit.experiments.sinusoids import after
 from labkit.tasks import omniglot
 from labkit.tasks.sinusoids import Sinusoids
@@ -16,7 +17,7 @@ FEWER = 60
 
 
 def test_a_learner_is_judged_under_a_protocol_and_keeps_its_own():
-    experiment = find("maml-sinusoids")
+    experiment = SINUSOIDS["maml-sinusoids"]
     learner = experiment.learner()
     errors = [
         experiment.evaluate(

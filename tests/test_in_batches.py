@@ -1,5 +1,7 @@
 """Queries in batches: who is asked with whom, and whose answer is whose."""
 
+from typing import Literal
+
 import torch
 
 from labkit.learner import Learner
@@ -12,7 +14,7 @@ ORDER = torch.tensor([0, 2, 4, 1, 3, 5])
 class Mean(Learner):
     """Answers every query with the mean of those asked together with it."""
 
-    normalisation = "transductive"
+    normalisation: Literal["inductive", "transductive"] = "transductive"
 
     def adapt(self, support_x, support_y):
         return None

@@ -1,5 +1,7 @@
 """The transformer that writes: from its cache what it would from the whole text."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -130,7 +132,7 @@ def test_one_pass_with_true_tokens_finds_the_exact_matches_of_decoding(guesser):
 
 
 def test_the_figure_of_evaluate_is_the_last_of_those_by_shots(guesser):
-    options = {"n_tasks": 60, "seed": 3, "tasks_per_batch": 20}
+    options: dict[str, Any] = {"n_tasks": 60, "seed": 3, "tasks_per_batch": 20}
     of_all = evaluate_by_shots(guesser, CoinTosses(), **options)
     at_end = evaluate(guesser, CoinTosses(), score=exact_match, **options)
     assert len(of_all) == S + 1 and of_all[-1] == at_end

@@ -147,8 +147,8 @@ def test_a_language_is_what_its_arrangement_says_by_the_loop():
             one for one in arrangements(("OSV",)) if read(one.places, x, y) is not None
         ]
         assert len(fitting) == 1  # with all sentences shown, nothing is open
-        stems: dict = {}
-        affixes: dict = {}
+        stems: dict[int, str] = {}
+        affixes: dict[int, tuple[str, ...]] = {}
         for sentence, translation in zip(x, y, strict=True):
             tokens = [TOKENS[token] for token in translation if token]
             at = [i for i, token in enumerate(tokens) if token in STEMS]

@@ -292,12 +292,13 @@ def test_an_experiment_runs_from_tasks_to_errors(name):
 
 
 def test_draws_differ_in_pool_and_weights_and_in_nothing_else():
-    first, second = (find(of_pool(16, draw)) for draw in DRAWS)
+    first, second = (LINEAR_REGRESSION[of_pool(16, draw)] for draw in DRAWS)
     assert replace(second, draw=0) == first
     x, y = torch.ones(1, 2, 3), torch.ones(1, 2, 1)
     answers = [one.learner(one.seed_of(0)).stream(x, y) for one in (first, second)]
     assert not torch.equal(*answers)
-    assert first.seen(1).prior.weights().shape == (16, 3)
+    pool = first.seen(1).prior
+    assert isinstance(pool, Pool) and pool.weights().shape == (16, 3)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -314,7 +315,7 @@ def test_a_checkpoint_still_gives_its_recorded_errors(name):
 
 def test_the_transformer_errs_within_a_tenth_of_bayes_at_twice_the_dimension():
     """1.08 times as much, over 20,000 tasks of 16 queries."""
-    experiment = find("linear-regression-longer")
+    experiment = LINEAR_REGRESSION["linear-regression-longer"]
     learner = records.load_weights(experiment.learner(), "linear-regression-longer")
     tasks = experiment.new(2 * experiment.dimension, query=16)
     ours, least = (

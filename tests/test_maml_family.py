@@ -15,12 +15,9 @@ from labkit.objective import cross_entropy, meta_loss, squared_error
 from labkit.randomness import seeded
 from labkit.tasks.sinusoids import Sinusoids
 from labkit.training import meta_train
+from tests.tensors import draw
 
 T = 3
-
-
-def draw(*shape, seed):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def regression():

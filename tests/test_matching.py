@@ -150,14 +150,14 @@ def test_a_query_does_not_change_with_its_companions(make):
 
 def test_a_confident_mistake_has_a_finite_loss_and_a_gradient():
     learner = MatchingNet(MLP(1, (), 1), "squared_euclidean")
-    learner.network.weight0.data.fill_(1.0)
+    learner.network.get_parameter("weight0").data.fill_(1.0)
     support_x, query_x = torch.tensor([[[0.0], [300.0]]]), torch.tensor([[[0.0]]])
     labels, wrong = torch.eye(2).unsqueeze(0), torch.tensor([[[0.0, 1.0]]])
     loss = meta_loss(learner, Episode(support_x, labels, query_x, wrong), cross_entropy)
     loss.backward()
     assert loss > 100
-    assert learner.network.weight0.grad.isfinite().all()
-    assert learner.network.weight0.grad.abs() > 0
+    gradient = learner.network.get_parameter("weight0").grad
+    assert gradient.isfinite().all() and gradient.abs() > 0
 
 
 def test_a_class_without_support_has_probability_zero():

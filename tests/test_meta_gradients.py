@@ -14,16 +14,12 @@ from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.networks.with_head import WithHead
 from labkit.objective import cross_entropy, squared_error
-from labkit.randomness import seeded
+from tests.tensors import draw
 
 T = 4
 NEEDS_A_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
 )
-
-
-def draw(*shape, seed):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def sinusoids(hidden=(40, 40), inner_steps=2):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.networks.conv4 import Conv4
@@ -59,6 +59,9 @@ def test_conv4_is_the_textbook_network_in_training_and_evaluation():
     torch.testing.assert_close(network.eval()(x), textbook.eval()(x))
 
 
+Arguments = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
 def block_arguments(groups, inputs, seed=0):
     def draw(*shape):
         source = seeded(seed + len(shape) + shape[0])
@@ -74,20 +77,20 @@ def block_arguments(groups, inputs, seed=0):
 def test_the_fast_block_and_its_plain_twin_agree_to_the_second_derivative(
     groups, inputs
 ):
-    arguments = block_arguments(groups, inputs)
+    arguments: Arguments = block_arguments(groups, inputs)
     results = []
     for block in (plain_conv_block, conv_block):
         out, (mean, var) = block(*arguments, groups)
         total = (out.sin().sum() + (mean * var).sum()).square()
         first = torch.autograd.grad(total, arguments, create_graph=True)
-        change = sum(gradient.cos().sum() for gradient in first)
+        change = torch.stack([gradient.cos().sum() for gradient in first]).sum()
         second = torch.autograd.grad(change, arguments)
         results.append((out, mean, var, *first, *second))
     torch.testing.assert_close(results[1], results[0])
 
 
 def test_a_block_with_the_moments_of_its_input_is_the_block():
-    arguments = block_arguments(1, 4)
+    arguments: Arguments = block_arguments(1, 4)
     out, moments = conv_block(*arguments)
     torch.testing.assert_close(conv_block_with_moments(*arguments, moments), out)
 

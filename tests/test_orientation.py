@@ -13,9 +13,9 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from theme_project import one, project
 
 from labkit.experiments.records import Record
+from tests.theme_project import one, project
 from theme.build import build
 from theme.errors import BookError
 from theme.facts import launches, provenance, reading_seconds

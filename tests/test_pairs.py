@@ -11,10 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from small_chapter import SCRIPT, edit, outputs
 
 from book import pairs, runs
 from book.errors import ChapterError
+from tests.small_chapter import SCRIPT, edit, outputs
 
 
 class TestSync:

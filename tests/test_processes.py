@@ -1,5 +1,8 @@
 """Learners that read a set or a sequence: CNP, ANP, SNAIL."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -15,7 +18,7 @@ from labkit.randomness import seeded
 
 T, S, Q = 3, 9, 4
 
-MAKERS = {
+MAKERS: dict[str, Callable[..., Any]] = {
     "CNP": lambda **k: CNP(width=16, **k),
     "ANP": lambda **k: ANP(width=16, heads=4, **k),
     "SNAIL": lambda **k: SNAIL(width=4, longest=10, **k),

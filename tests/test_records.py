@@ -5,6 +5,7 @@ import re
 import subprocess
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from labkit.evaluation import Evaluation
 from labkit.experiments import EXPERIMENTS, find, records
 from labkit.experiments.characters import FewShotCharacters
 from labkit.experiments.experiment import require_writable, run
+from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
 from labkit.experiments.linear_regression import InContextRegression
 from labkit.experiments.records import DamagedRecord, Published, Record, Result
 from labkit.files import CLONE, home
@@ -252,8 +254,8 @@ def test_an_experiment_that_was_changed_does_not_go_on_from_its_old_weights(
     own_home, monkeypatch
 ):
     monkeypatch.setattr(InContextRegression, "tasks_judged", 8)
-    settings = {"seed": 5, "device": torch.device("cpu")}
-    small = replace(find("linear-pool-4-draw-0"), steps=3)
+    settings: dict[str, Any] = {"seed": 5, "device": torch.device("cpu")}
+    small = replace(LINEAR_REGRESSION["linear-pool-4-draw-0"], steps=3)
     record = run("small", small, **settings)
     assert record.experiment == "small-seed5"  # and the book's "small" is untouched
     assert records.read("small-seed5") == record

@@ -105,7 +105,7 @@ def test_mann_is_equations_2_to_8_by_the_loop_over_slots():
                     [key @ M[n] / (lengths[n] + FLOOR).sqrt() for n in range(N)]
                 )
                 reads[r] = (strength * K).exp() / (strength * K).exp().sum()  # eq. 3
-            recalled = torch.cat([sum(w[n] * M[n] for n in range(N)) for w in reads])
+            recalled = torch.cat([w @ M for w in reads])
             usage = learner.decay * usage + sum(reads) + sum(writes)  # eq. 5
             expected = learner.head(torch.cat([h, recalled]))
             torch.testing.assert_close(logits[t, i], expected, rtol=1e-4, atol=1e-5)
@@ -198,8 +198,14 @@ def test_training_on_streams_finds_which_label_goes_with_which_sign():
             return Episode(x[:, :4], y[:, :4], x[:, 4:], y[:, 4:])
 
     learner = LSTMLearner(Flat(features=1), 2, hidden=16)
-    options = {"steps": 200, "tasks_per_step": 32, "learning_rate": 0.02}
-    meta_train(learner, Signs(), objective=stream_loss, **options)
+    meta_train(
+        learner,
+        Signs(),
+        steps=200,
+        objective=stream_loss,
+        tasks_per_step=32,
+        learning_rate=0.02,
+    )
     e = Signs().sample(200, generator=seeded(9))
     answers = learner.predict(learner.adapt(e.support_x, e.support_y), e.query_x)
     assert accuracy(answers, e.query_y).mean() > 0.95

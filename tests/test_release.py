@@ -79,7 +79,8 @@ def test_a_workflow_may_read_unless_a_job_says_more(file: Path) -> None:
 def test_every_promised_python_is_tested_on_linux_and_macos() -> None:
     matrix = jobs("test")["test"]["strategy"]["matrix"]
     named = [f"Programming Language :: Python :: {one}" for one in matrix["python"]]
-    assert named == PROJECT["classifiers"]
+    promised = [one for one in PROJECT["classifiers"] if ":: Python ::" in one]
+    assert named == promised
     assert {system.partition("-")[0] for system in matrix["system"]} == {
         "ubuntu",
         "macos",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from small_chapter import edit, outputs
 
 from book import pairs, runs
 from labkit.files import NotWrittenError
+from tests.small_chapter import edit, outputs
 
 
 class TestExecute:

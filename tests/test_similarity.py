@@ -3,11 +3,7 @@
 import torch
 
 from labkit.measures.similarity import linear_cka
-from labkit.randomness import seeded
-
-
-def draw(*shape, seed=0):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
+from tests.tensors import draw
 
 
 def test_rotation_shift_and_scale_change_nothing():

@@ -10,9 +10,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from strangers import HANDOUT, LONG, REFUSED, REFUSED_CELLS, plotting, strange
-from theme_project import cell, one
 
+from tests.strangers import HANDOUT, LONG, REFUSED, REFUSED_CELLS, plotting, strange
+from tests.theme_project import cell, one
 from theme.build import build
 from theme.content import content_folder
 from theme.errors import BookError

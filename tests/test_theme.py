@@ -6,12 +6,13 @@ import io
 import re
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
-from theme_project import one, page_of, project
 
+from tests.theme_project import one, page_of, project
 from theme.build import build
 from theme.code import highlighted
 from theme.content import Site
@@ -121,7 +122,7 @@ def test_every_letter_of_a_formula_is_in_its_font(
     }
     assert set(fonts) == {"Main", "Math", "AMS"}
     for text in one(prose, "article").find_all(string=True):
-        classes = [c for part in text.parents for c in part.get("class", ())]
+        classes = [c for part in text.parents for c in part.get("class") or ()]
         if "katex-html" in classes:
             family = next((FAMILIES[c] for c in classes if c in FAMILIES), "Main")
             drawn = text.replace("\u200b", "")  # which has no width in any font
@@ -261,7 +262,7 @@ def test_the_page_around_the_text(prose: BeautifulSoup, cells: BeautifulSoup) ->
 
 
 def test_a_citation_stays_whole_where_a_link_may_not_be() -> None:
-    def text(value: str) -> dict:
+    def text(value: str) -> dict[str, Any]:
         return {"type": "text", "value": value}
 
     others = {"type": "emphasis", "children": [text("et al.")]}

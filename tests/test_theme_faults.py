@@ -8,11 +8,12 @@ import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
-from theme_project import page_of, project
 
 import theme
+from tests.theme_project import page_of, project
 from theme.build import build
 from theme.check import faults
 from theme.content import content_server
@@ -59,7 +60,7 @@ def test_what_makes_html_of_nodes_hands_none_to_another_module() -> None:
 # What stops a build
 
 
-def fails(*children: dict) -> str:
+def fails(*children: dict[str, Any]) -> str:
     """The one fault of a page."""
     page = page_of(*children)
     assert page.body
@@ -113,7 +114,7 @@ def test_a_link_to_a_page_that_is_not_there() -> None:
     assert "/nowhere" in fails({"type": "link", "url": "/nowhere", "children": []})
 
 
-def failed(*tags: str) -> dict:
+def failed(*tags: str) -> dict[str, Any]:
     error = {"output_type": "error", "ename": "ValueError", "evalue": "no"}
     data = {**error, "traceback": ["first", "last"]}
     output = {"type": "output", "jupyter_data": data}

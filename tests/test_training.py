@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,12 @@ class InterruptedLines(Lines):
 
 
 def train(learner, tasks, **kwargs):
-    settings = {"steps": 60, "loss": squared_error, "learning_rate": 0.05, "seed": 3}
+    settings: dict[str, Any] = {
+        "steps": 60,
+        "loss": squared_error,
+        "learning_rate": 0.05,
+        "seed": 3,
+    }
     return meta_train(learner, tasks, **(settings | kwargs))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from bs4 import BeautifulSoup, Tag
@@ -21,22 +22,24 @@ PNG = (
 )
 
 
-def cell(source: str, *outputs: dict, tags: tuple[str, ...] = ()) -> dict:
+def cell(
+    source: str, *outputs: dict[str, Any], tags: tuple[str, ...] = ()
+) -> dict[str, Any]:
     return nbformat.v4.new_code_cell(
         source, outputs=list(outputs), metadata={"tags": list(tags)}
     )
 
 
-def shows(**bundle: str) -> dict:
+def shows(**bundle: Any) -> dict[str, Any]:
     data = {mime.replace("_", "/"): content for mime, content in bundle.items()}
     return nbformat.v4.new_output("display_data", data=data)
 
 
-def prints(text: str) -> dict:
+def prints(text: str) -> dict[str, Any]:
     return nbformat.v4.new_output("stream", name="stdout", text=text)
 
 
-def notebook() -> dict:
+def notebook() -> dict[str, Any]:
     """Every tag and every type of output that a page can show."""
     return nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -91,7 +94,7 @@ def one(soup: BeautifulSoup | Tag, selector: str) -> Tag:
     return found[0]
 
 
-def page_of(*children: dict) -> Page:
+def page_of(*children: dict[str, Any]) -> Page:
     """A page of these nodes, in a book that has no other."""
     content = {
         "location": "/chapters/01_x.ipynb",

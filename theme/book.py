@@ -7,6 +7,7 @@ search) is given the book, and the book knows none of them.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from markupsafe import Markup
 
@@ -33,7 +34,7 @@ class Book:
         return symbols(self.site)
 
     @property
-    def front(self) -> dict:
+    def front(self) -> dict[str, Any]:
         """What the front matter of the first page says, which is the project's too."""
         return self.site.pages[self.site.slugs[0]]["frontmatter"]
 
