@@ -14,7 +14,9 @@ from torch.func import functional_call
 
 from benchmarks import maml, measure
 from benchmarks.protonet import loading, noise, training
+from labkit.episode import Episode
 from labkit.tasks.characters import FewShot
+from labkit.training import History, meta_train
 
 
 @pytest.fixture
@@ -46,11 +48,33 @@ def test_a_slow_round_slows_both_and_leaves_the_ratio(clock):
     assert found.peer_name == "other"
 
 
-def test_contestants_of_ours_run():
+def noting(function, answers):
+    """The function, which adds what it answers to a list."""
+
+    def noted(*arguments, **keywords):
+        answers.append(function(*arguments, **keywords))
+        return answers[-1]
+
+    return noted
+
+
+def test_contestants_of_ours_do_the_work_they_are_timed_for(monkeypatch):
+    histories: list[History] = []
+    episodes: list[Episode] = []
+    for module in ("maml", "protonet"):
+        path = f"benchmarks.{module}.meta_train"
+        monkeypatch.setattr(path, noting(meta_train, histories))
+    monkeypatch.setattr(FewShot, "sample", noting(FewShot.sample, episodes))
     tasks = FewShot(noise(), way=3, shot=1, query=2)
     loading(tasks, 2, seed=0)()
+    assert [episode.n_tasks for episode in episodes] == [1, 1]
     training(tasks, 2, seed=0)()
-    maml.training(replace(maml.WORKS[0], tasks=2, steps=2), torch.device("cpu"))()
+    work = replace(maml.WORKS[0], tasks=2, steps=3)
+    maml.training(work, torch.device("cpu"))()
+    few_shot, sinusoids = histories
+    assert len(few_shot.losses) == 2 and len(episodes) == 4
+    first, second, third = sinusoids.losses  # on one episode, again and again
+    assert first > second > third
 
 
 def by_hand(model, episode, loss, inner_steps, inner_rate, first_order=False):

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from labkit.evaluation import Evaluation
+from labkit.evaluation import Evaluation, evaluate
 from labkit.experiments import EXPERIMENTS, find, records
+from labkit.experiments.characters import EXPERIMENTS as CHARACTERS
 from labkit.experiments.characters import FewShotCharacters
 from labkit.experiments.experiment import require_writable, run
 from labkit.experiments.linear_regression import EXPERIMENTS as LINEAR_REGRESSION
@@ -23,6 +24,7 @@ from labkit.networks.conv4 import Conv4
 from labkit.randomness import SCHEME, seeded
 from labkit.tasks import omniglot
 from labkit.tasks.characters import CharacterSet
+from labkit.tasks.glyphs import draw_alphabets
 
 STORED = sorted((CLONE / "data" / "results").glob("*.json"))
 TRAINED = [path.stem for path in STORED if path.stem in EXPERIMENTS]
@@ -228,18 +230,31 @@ def test_a_checkpoint_still_gives_its_recorded_figure(name, source):
     assert again.normalisation == figure.normalisation
 
 
-def test_an_experiment_runs_from_tasks_to_figures(capsys):
-    if not omniglot.available("small2"):
-        pytest.skip("needs Omniglot: python -m labkit data omniglot small2")
-    record = run(
-        "protonet-glyphs",
-        find("protonet-glyphs"),
-        seed=5,
-        device=torch.device("cpu"),
-        smoke=True,
+def test_an_experiment_runs_from_tasks_to_figures(own_home, monkeypatch, capsys):
+    """Its record says what its stored weights do, which is more than guessing."""
+    two = draw_alphabets(2, 20, 20, generator=seeded(0))
+    for source in ("held_out", "fresh_glyphs"):
+        monkeypatch.setattr(f"labkit.experiments.characters.{source}", lambda size: two)
+    monkeypatch.setattr(FewShotCharacters, "data_sha256", lambda self: {})
+    monkeypatch.setattr(FewShotCharacters, "tasks_judged", 10)
+    experiment = replace(
+        CHARACTERS["protonet-glyphs"],
+        network="Conv4",
+        width=8,
+        way=20,
+        steps=5,
+        glyph_alphabets=2,
+        views=1,
     )
-    assert record.seed == 5
-    assert all(0 <= figure.mean <= 1 for figure in record.results)
+    record = run("small", experiment, seed=0, device=torch.device("cpu"))
+    learner = records.load_weights(experiment.learner(), "small")
+    assert len(record.results) == 10
+    for result in record.results:
+        tasks = experiment.evaluations()[result.tasks]()
+        one_by_one = evaluate(learner, tasks, n_tasks=10, seed=0)
+        assert result.mean == pytest.approx(one_by_one.mean, abs=2e-3)
+        (way,) = re.findall(r"(\d+)-way", result.tasks)
+        assert result.mean > 2 / int(way)
     assert "held-out alphabets, 5-way 1-shot" in capsys.readouterr().out
 
 

@@ -91,21 +91,21 @@ class Arrangement:
     @property
     def places(self) -> tuple[Place, ...]:
         """What stands where, up to the full number of places."""
-
-        def affixed(
-            inner: list[Place], slot: int, form: int, affix: int, side: int
-        ) -> list[Place]:
-            added = [] if side == NONE else [Place(slot, form, affix, side)]
-            return added + inner if side == PREFIX else inner + added
-
-        subject = affixed([Place(SUBJECT)], NUMBER, 0, -1, self.number)
+        subject = _affixed([Place(SUBJECT)], NUMBER, 0, -1, self.number)
         parts = {
-            "S": affixed(subject, LITERAL, 0, NOMINATIVE, self.nominative),
-            "V": affixed([Place(VERB)], NUMBER, 1, -1, self.agreement),
-            "O": affixed([Place(OBJECT)], LITERAL, 0, ACCUSATIVE, self.accusative),
+            "S": _affixed(subject, LITERAL, 0, NOMINATIVE, self.nominative),
+            "V": _affixed([Place(VERB)], NUMBER, 1, -1, self.agreement),
+            "O": _affixed([Place(OBJECT)], LITERAL, 0, ACCUSATIVE, self.accusative),
         }
         places = [place for part in self.order for place in parts[part]]
         return (*places, *[Place(FINISHED)] * (PLACES - len(places)))
+
+
+def _affixed(
+    inner: list[Place], slot: int, form: int, affix: int, side: int
+) -> list[Place]:
+    added = [] if side == NONE else [Place(slot, form, affix, side)]
+    return added + inner if side == PREFIX else inner + added
 
 
 def arrangements(orders: tuple[str, ...], affixes: bool = True) -> list[Arrangement]:
