@@ -150,6 +150,6 @@ EXPERIMENTS = {
         falling=False,
     ),
     "languages": InContextLanguages(
-        steps=2200, rules=1, plain=1, bare=2, whole=4, start="languages-first"
+        steps=4500, rules=1, plain=1, bare=2, whole=4, start="languages-first"
     ),
 }
