@@ -21,20 +21,6 @@ def meta_loss(learner: Learner, episode: Episode, loss: Score) -> Float[Tensor, 
     return task_losses(learner, episode, loss).mean()
 
 
-def meta_loss_on_all_points(
-    learner: Learner, episode: Episode, loss: Score
-) -> Float[Tensor, ""]:
-    """`meta_loss` on support and query together, as neural processes are trained.
-
-    Garnelo et al. (2018, section 2.3) ask for the support's own targets again as well.
-    """
-    adapted = learner.adapt(episode.support_x, episode.support_y)
-    x = torch.cat([episode.support_x, episode.query_x], dim=1)
-    y = torch.cat([episode.support_y, episode.query_y], dim=1)
-    prediction = learner.predict(adapted, x)
-    return one_a_task(loss(prediction, y), episode.n_tasks).mean()
-
-
 def task_losses(learner: Learner, episode: Episode, loss: Score) -> Float[Tensor, " T"]:
     """L_T(f_θ') of each task under any score: a loss to train, or an accuracy."""
     adapted = learner.adapt(episode.support_x, episode.support_y)
