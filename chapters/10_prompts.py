@@ -433,7 +433,8 @@ for name, learner in (("prompt", model), ("gradient", tuned)):
 
 # %%
 from labkit.language_models.endpoint import Endpoint
-from labkit.language_models.exam import BridgeError, TextTask, ask, cost, mark
+from labkit.language_models.errors import LanguageModelError
+from labkit.language_models.exam import TextTask, ask, cost, mark
 from labkit.language_models.local import LocalModel
 
 
@@ -462,7 +463,8 @@ print(cost(somewhere, questions, price=(1.0, 4.0), seconds_per_prompt=1.0))
 # next cell, and run it and the one after. The key of an endpoint is read from the
 # environment variable that you name; no notebook, no error and no file ever holds it.
 # Answers are kept in a file as they come, so that stopping a run, or a server that goes
-# away, loses none that was paid for.
+# away, loses none that was paid for. An answer that was cut off for its length is not
+# counted as a wrong one: the exam stops there, and goes on when more tokens are allowed.
 
 # %%
 folder = ""  # of your model; or below: mine = Endpoint("http://…/v1", "its-name")
@@ -470,7 +472,7 @@ mine = LocalModel(folder) if folder else None
 if mine is None:
     print("No language model was named, so nothing is asked.")
 else:
-    print(cost(mine, questions))
+    print(cost(mine, questions, "answers.jsonl"))
 
 # %%
 if mine is not None:
@@ -485,7 +487,7 @@ if mine is not None:
 for mistake in ({"address": "localhost:8000"}, {"key_variable": "sk-a-secret"}):
     try:
         Endpoint(**{"address": "https://example.org/v1", "model": "m"} | mistake)
-    except BridgeError as refusal:
+    except LanguageModelError as refusal:
         print(refusal)
 
 # %% [markdown]

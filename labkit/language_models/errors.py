@@ -1,0 +1,5 @@
+"""What goes wrong with language models."""
+
+
+class LanguageModelError(Exception):
+    """A language model cannot be reached or used. The message says what to do."""
