@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny_models import save_llama
 
+from labkit.language_models import loading
 from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import LanguageModel, TextTask, cost
 from labkit.language_models.local import LocalModel
@@ -157,6 +158,30 @@ def test_no_model_and_a_broken_model_say_so(folder: Path, tmp_path: Path) -> Non
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(LanguageModelError, match="cannot be loaded"):
         LocalModel(tmp_path)
+
+
+def test_gguf_files_are_told_apart_and_need_more_than_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.gguf"
+    with pytest.raises(LanguageModelError, match=r"no config\.json and no GGUF file"):
+        LocalModel(file)
+    file.write_bytes(b"GGUF")
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    for place in (file, tmp_path):
+        with pytest.raises(LanguageModelError, match="pip install gguf accelerate"):
+            LocalModel(place)
+    (tmp_path / "b.gguf").write_bytes(b"GGUF")
+    with pytest.raises(LanguageModelError, match=r"several models: a\.gguf, b\.gguf"):
+        LocalModel(tmp_path)
+
+
+def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="no package that reads GGUF files")
+    file = tmp_path / "a.gguf"
+    file.write_bytes(b"GGUF")
+    with pytest.raises(LanguageModelError, match=r"a\.gguf cannot be loaded"):
+        LocalModel(file)
 
 
 def test_without_transformers_the_extra_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ class Continues:
     by_several: bool
 
 
-def load(folder: Path) -> tuple[Any, Any]:
-    """The tokeniser and the network that lie in a folder, from its files alone.
+def load(place: Path) -> tuple[Any, Any]:
+    """The tokeniser and the network in a folder, or in one GGUF file, and nowhere else.
 
     Raises:
         LanguageModelError: no transformers, no model, one of another kind, or one
@@ -43,44 +44,63 @@ def load(folder: Path) -> tuple[Any, Any]:
             "Local language models need the package transformers: "
             "pip install 'labkit[lm]'"
         ) from None
-    if not (folder / "config.json").is_file():
-        raise LanguageModelError(
-            f"There is no model in {folder}: no config.json. Name the folder of a "
-            "model in Hugging Face's format, as its save_pretrained writes it."
-        )
-    only_files = {"local_files_only": True, "trust_remote_code": False}
+    folder, gguf = _found(place)
+    files = {"local_files_only": True, "trust_remote_code": False, **gguf}
     try:
-        config = AutoConfig.from_pretrained(folder, **only_files)
+        config = AutoConfig.from_pretrained(folder, **files)
         if getattr(config, "is_encoder_decoder", False):
-            raise LanguageModelError(_of_another_kind(folder, config.model_type))
-        tokenizer = AutoTokenizer.from_pretrained(folder, **only_files)
+            raise LanguageModelError(_of_another_kind(place, config.model_type))
+        tokenizer = AutoTokenizer.from_pretrained(folder, **files)
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, **only_files
+            folder, output_loading_info=True, **files
         )
     except LanguageModelError:
         raise
     except Exception as error:
         why = " ".join(str(error).split())[:500]
         raise LanguageModelError(
-            f"The model in {folder} cannot be loaded: {why}"
+            f"The model in {place} cannot be loaded: {why}"
         ) from error
     if missing := sorted(found["missing_keys"]):
         raise LanguageModelError(
-            f"The files in {folder} lack {len(missing)} tensors of "
+            f"The files in {place} lack {len(missing)} tensors of "
             f"{type(model).__name__}, such as {missing[0]}; at random, these would "
             "answer nonsense. Name a folder with all weights of a language model."
         )
     return tokenizer, model.eval()
 
 
-def fingerprint(folder: Path) -> str:
-    """sha256 over the names and contents of all files in a folder."""
+def fingerprint(place: Path) -> str:
+    """sha256 over the names and contents of all files in a folder, or of the one."""
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    files = [place] if place.is_file() else sorted(place.iterdir())
+    for path in filter(Path.is_file, files):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{path.name} {content}\n".encode())
     return total.hexdigest()
+
+
+def _found(place: Path) -> tuple[Path, dict[str, str]]:
+    """The folder of a model and, if it is one GGUF file in there, which."""
+    if (place / "config.json").is_file():
+        return place, {}
+    several = [place] if place.suffix == ".gguf" else sorted(place.glob("*.gguf"))
+    if len(several) > 1:
+        names = ", ".join(path.name for path in several)
+        raise LanguageModelError(f"{place} holds several models: {names}. Name one.")
+    if not several or not several[0].is_file():
+        raise LanguageModelError(
+            f"There is no model in {place}: no config.json and no GGUF file. Name the "
+            "folder of a model in Hugging Face's format, as its save_pretrained "
+            "writes it, or a GGUF file."
+        )
+    if lacking := [name for name in ("gguf", "accelerate") if find_spec(name) is None]:
+        raise LanguageModelError(
+            f"To read {several[0].name} needs more than transformers: "
+            f"pip install {' '.join(lacking)}"
+        )
+    return several[0].parent, {"gguf_file": several[0].name}
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ written out by the model's own template. The support is read once. Each query go
 from a copy of its keys and values, and the most probable token is taken every time. A
 model whose cache cannot be gone on from in this way reads the whole prompt each time.
 
-Nothing is downloaded: the model is a folder, and no code that lies in it is run.
+Nothing is downloaded: the model is a folder or a file, and no code in it is run.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Read:
 class LocalModel:
     """Answer queries with the causal language model in `folder`.
 
-    Args:
-        chat: write examples as the turns of a dialogue, for models trained on these.
-        longest_answer: in tokens; an answer that is longer is cut off.
+    folder: in Hugging Face's format; or a GGUF file, or a folder with one.
+    chat: write examples as the turns of a dialogue, for models trained on these.
+    longest_answer: in tokens; an answer that is longer is cut off.
 
     Raises:
         LanguageModelError: no transformers, no causal language model in the folder, no
