@@ -101,7 +101,8 @@ def test_a_refusal_is_not_repeated_and_in_the_servers_own_words(
     status: int, server: ModelServer, pauses: list[float]
 ) -> None:
     words = "maximum context length is 512 tokens"
-    for body in ({"error": {"message": words}}, {"detail": words}, words):
+    page = f"<html><body><h1>{words}</h1></body></html>"
+    for body in ({"error": {"message": words}}, {"detail": words}, words, page):
         server.acts = [Act(status, body)]
         with pytest.raises(LanguageModelError, match=rf"\({status}\): {words}$"):
             answer(server)

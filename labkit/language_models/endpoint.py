@@ -5,8 +5,9 @@ a dialogue before it, or to {address}/completions with all of them as one text; 
 `options` says otherwise, at temperature 0. The support is sent again with every query;
 nothing of it stays on this side but the text.
 
-The package openai does the requests too. It is not used: it has no opinion on what was
-cut off, on thoughts, or on where a key may go, and it shows the key in tracebacks.
+The package openai makes such requests too. It is not used: with its five packages more
+it would do the waiting for a busy server, and leave here what was cut off, thoughts,
+errors sent as successes, replies that never end, and where a key may go.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ class Reply:
             if isinstance(said, dict) and name in said:
                 said = said[name]
         if not isinstance(said, str):
-            said = re.sub(r"<[^>]*>", " ", self.text)
+            page = self.text.lstrip().startswith("<")
+            said = re.sub(r"<[^>]*>", " ", self.text) if page else self.text
         line = " ".join(printable(said).split())
         # the key goes before the cut; what is looked through has an end of its own
         return key.hidden(line[: 20 * most])[:most]
