@@ -95,17 +95,14 @@ def test_the_bill_is_for_the_longest_answer_that_is_allowed(
     [
         {"tokens_written": 0},
         {"tokens_written": -1},
-        {"tokens_written": 2.5},
         {"options": {"max_tokens": None}},
         {"options": {"max_tokens": "64"}},
         {"options": {"max_tokens": 0}},
     ],
 )
 def test_without_a_limit_there_is_no_bill(wrong: dict[str, Any]) -> None:
-    with pytest.raises((LanguageModelError, TypeError)) as raised:
+    with pytest.raises(LanguageModelError, match="nobody knows the cost"):
         Endpoint(ADDRESS, "m", **wrong)
-    if not isinstance(wrong.get("tokens_written"), float):  # types are checked in tests
-        assert "nobody knows the cost" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ def test_one_that_ended_otherwise_is_asked_for_again(
         server.acts = [answered("M", reason)]
         with pytest.raises(LanguageModelError, match=r"not whole \(finish_reason: "):
             ask(reverser(server), TASKS, file)
+    assert cost(reverser(server), TASKS, file).prompts == 6
     assert ask(reverser(server), TASKS, file) == ANSWERS
     assert len(server.requests) == 2 + 6
 

@@ -53,7 +53,7 @@ def shown(call: Callable[[], Any]) -> str:
             if not {"jaxtyping", "beartype"} & set(frame.f_code.co_filename.split("/"))
         ]
         assert held
-        assert error.__context__ is None or error.__suppress_context__
+        assert error.__context__ is None or isinstance(error, LanguageModelError)
         return "\n".join([frames, *held, str(error), repr(error)])
     raise AssertionError("nothing failed")
 
@@ -97,7 +97,10 @@ def test_nor_does_what_interrupts_a_request(
     def interrupted(self: Any, request: Any) -> None:
         headers = request.headers.raw
         assert any(KEY.encode() in value for _, value in headers)
-        raise interruption
+        try:
+            raise OSError
+        except OSError:
+            raise interruption from None
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", interrupted)
     seen = shown(lambda: keyed(server).predict((), ["to"]))
@@ -119,7 +122,7 @@ def test_nor_does_what_interrupts_a_request(
         f"{KEY[:9]}\x1b[0m{KEY[9:]}",
     ],
 )
-@pytest.mark.parametrize("before", [0, 480, 490, 499])
+@pytest.mark.parametrize("before", [0, 480, 490, 496])
 def test_a_server_that_repeats_it_is_not_quoted(
     echo: str, before: int, server: ModelServer
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_server_that_repeats_it_is_not_quoted(
             keyed(server).predict((), ["to"])
         for start in range(len(KEY) - 5):
             assert KEY[start : start + 6] not in str(raised.value)
+        assert KEY[:3] not in str(raised.value)
 
 
 @pytest.mark.parametrize("held", [None, "", " \n", "ключ", "two\nlines", "two words"])

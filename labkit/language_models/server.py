@@ -85,7 +85,7 @@ class Reply:
             said = re.sub(r"<[^>]*>", " ", self.text) if page else self.text
         line = " ".join(printable(said).split())
         # the key goes before the cut; what is looked through has an end of its own
-        return key.hidden(line[: 20 * most])[:most]
+        return key.hidden(line[:most])
 
 
 @dataclass(frozen=True)
