@@ -69,18 +69,19 @@ def test_a_server_that_is_busy_or_lost_the_request_is_asked_again(
     assert server.requests[-1]["headers"]["Idempotency-Key"] != first
 
 
-@pytest.mark.parametrize("stall", [0.05, 5.0])
+@pytest.mark.parametrize("stall", [0.1, 20.0])
 def test_one_that_takes_too_long_is_asked_again(
     stall: float, server: ModelServer
 ) -> None:
     """Whether it drips or says nothing: the time is for the whole answer."""
     server.acts = [Act(body=" " * 200, stall=stall)]
     start = time.monotonic()
-    assert answer(server, timeout=0.3, pause=0.0) == "MI LO"
-    assert time.monotonic() - start < 3
+    assert answer(server, timeout=1.0, pause=0.0) == "MI LO"
+    assert len(server.requests) >= 2
+    assert time.monotonic() - start < 15
     server.acts = [Act(body=" " * 200, stall=stall)]
-    with pytest.raises(LanguageModelError, match=r"asked 1 times, and given 0\.3 s"):
-        answer(server, timeout=0.3, retries=0)
+    with pytest.raises(LanguageModelError, match=r"asked 1 times, and given 0\.5 s"):
+        answer(server, timeout=0.5, retries=0)
 
 
 def test_not_for_ever(server: ModelServer, pauses: list[float]) -> None:

@@ -35,8 +35,9 @@ START = b'{"id": '
 class Line:
     """An answer with all that a reader needs to judge it.
 
-    id: the same for the same prompt to the same model with the same settings.
-    limit: in tokens, on the answer's length.
+    Attributes:
+        id: the same for the same prompt to the same model with the same settings.
+        limit: in tokens, on the answer's length.
     """
 
     id: str

@@ -48,18 +48,20 @@ TOO_LONG = {"length", "max_tokens", "max_output_tokens", "model_length"}
 class Endpoint:
     """Answer queries with the model of that name at that address.
 
-    address: up to and with the version, such as "http://localhost:8000/v1".
-    key_variable: the *name* of the environment variable that holds the key.
-    tokens_written: the longest answer; a longer one is cut off. Where `options` gives
-        a limit under one of its other names, that one.
-    chat: ask in a dialogue. False is for models and servers that go on with a text.
-    timeout: in seconds, for one answer.
-    retries, pause: how often a server that is busy, or lost the request, is asked
-        again, and the seconds before the first time, doubled for each further one. A
-        server that says how long to wait is believed.
-    options: more fields of the request. None leaves a field out.
-    key_over_plain_http: consent to send the key, readable by all on the way, to
-        another machine by http.
+    Attributes:
+        address: up to and with the version, such as "http://localhost:8000/v1".
+        key_variable: the *name* of the environment variable that holds the key.
+        tokens_written: the longest answer; a longer one is cut off. Where `options`
+            gives a limit under one of its other names, that one.
+        timeout: in seconds, for one answer.
+        retries: how often a server that is busy, or lost the request, is asked again.
+        pause: the seconds before the first time, doubled for each further one. A
+            server that says how long to wait is believed.
+        options: more fields of the request. None leaves a field out.
+        chat: ask in a dialogue. False is for models and servers that go on with a
+            text.
+        key_over_plain_http: consent to send the key, readable by all on the way, to
+            another machine by http.
 
     Raises:
         LanguageModelError: an address that is none or holds a key, a key in place of

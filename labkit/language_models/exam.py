@@ -111,8 +111,9 @@ def cost(
     """What `ask` will take for these tasks. Asks nothing; a model that is free answers
     one query, to be timed.
 
-    answers: the file of `ask`; what it holds costs nothing more.
-    price: of a million tokens read, and of a million written, in any currency.
+    Args:
+        answers: the file of `ask`; what it holds costs nothing more.
+        price: of a million tokens read, and of a million written, in any currency.
 
     Raises:
         LanguageModelError: a prompt is longer than the model reads, or the file is not
@@ -157,10 +158,11 @@ def ask(
 ) -> list[list[str]]:
     """The model's answers to all queries of all tasks.
 
-    answers: the file that keeps them. An interrupted or failed call, made again, asks
-        only for what is missing there.
-    count_cut_off: take an answer that is not whole as it is. Otherwise it stops the
-        call: it is kept, marked, and asked for again when more tokens are allowed.
+    Args:
+        answers: the file that keeps them. An interrupted or failed call, made again,
+            asks only for what is missing there.
+        count_cut_off: take an answer that is not whole as it is. Otherwise it stops the
+            call: it is kept, marked, and asked for again when more tokens are allowed.
 
     Raises:
         LanguageModelError: the model cannot answer, an answer was cut off, or the file

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from labkit.language_models.errors import LanguageModelError
+from labkit.randomness import seeded
 
 PROBE = 16
 """Tokens that a model is tried on."""
@@ -112,9 +113,8 @@ def tried(model: Any, name: str) -> Continues:
             encoder, such as BERT.
     """
     n_tokens = model.get_input_embeddings().weight.shape[0]
-    drawn = torch.Generator().manual_seed(0)
     shape = (2, PROBE // 2)
-    start, end = torch.randint(n_tokens, shape, generator=drawn).to(model.device)
+    start, end = torch.randint(n_tokens, shape, generator=seeded(0)).to(model.device)
     whole = model(input_ids=torch.cat([start, end])[None]).logits[0]
     if not whole.isfinite().all():
         raise LanguageModelError(

@@ -44,7 +44,8 @@ from labkit.language_models.prompts import (
 class Read:
     """A support that was read: its tokens, with their keys and values in all layers.
 
-    cache: None where there is none to go on from.
+    Attributes:
+        cache: None where there is none to go on from.
     """
 
     support: tuple[Pair, ...]
@@ -55,9 +56,10 @@ class Read:
 class LocalModel:
     """Answer queries with the causal language model in `folder`.
 
-    folder: in Hugging Face's format; or a GGUF file, or a folder with one.
-    chat: write examples as the turns of a dialogue, for models trained on these.
-    longest_answer: in tokens; an answer that is longer is cut off.
+    Args:
+        folder: in Hugging Face's format; or a GGUF file, or a folder with one.
+        chat: write examples as the turns of a dialogue, for models trained on these.
+        longest_answer: in tokens; an answer that is longer is cut off.
 
     Raises:
         LanguageModelError: no transformers, no causal language model in the folder, no

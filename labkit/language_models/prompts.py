@@ -22,8 +22,9 @@ _CLOSES = re.compile(rf"</(?:{_THOUGHT})>")
 class Answer(str):
     """What a model answered: a string that knows whether the model came to its end.
 
-    cut_off: empty for a whole answer, or why there is no more of it: "length", or
-        another reason as the server gave it.
+    Attributes:
+        cut_off: empty for a whole answer, or why there is no more of it: "length", or
+            another reason as the server gave it.
     """
 
     cut_off: str

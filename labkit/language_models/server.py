@@ -42,10 +42,11 @@ _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)
 class Reply:
     """What a server answered.
 
-    status: of HTTP; or the one in an error that a gateway sends as a success.
-    body: what its JSON says; None where it is none.
-
     Its repr leaves out what may repeat the key.
+
+    Attributes:
+        status: of HTTP; or the one in an error that a gateway sends as a success.
+        body: what its JSON says; None where it is none.
     """
 
     status: int
@@ -92,9 +93,11 @@ class Reply:
 class Patience:
     """How long a server is waited for.
 
-    timeout: in seconds, for one reply.
-    retries, pause: how often it is asked again, and the seconds before the first time,
-        doubled for each further one; unless the server says how long.
+    Attributes:
+        timeout: in seconds, for one reply.
+        retries: how often it is asked again.
+        pause: the seconds before the first time, doubled for each further one; unless
+            the server says how long.
 
     Raises:
         LanguageModelError: a number that is none of these.
