@@ -86,7 +86,7 @@ class Reply:
             said = re.sub(r"<[^>]*>", " ", self.text) if page else self.text
         line = " ".join(printable(said).split())
         # the key goes before the cut; what is looked through has an end of its own
-        return key.hidden(line[:most])
+        return key.hidden(line[: 20 * most])[:most]
 
 
 @dataclass(frozen=True)
