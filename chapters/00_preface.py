@@ -130,20 +130,25 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 # ## Why you may believe the numbers
 #
 # Meta-learning has a history of numbers that could not be compared. These are the rules
-# here.
+# of this book.
 #
 # - **No table is typed in.** A number in a table or figure is computed on its page, or
 #   comes from a record in `data/results` that names the command, configuration, seed,
 #   device and commit that made it. The sentences around it repeat those numbers, for the
 #   seed and profile of these pages. A number from a paper names its table.
+# - **One seed, named streams.** Everything random grows from the one `seed`, and each
+#   thing that is drawn (initial weights, training tasks, test tasks, the drawings above)
+#   has a stream of its own, with a name: `seeded(seed, "drawings")`. Streams of different
+#   names or seeds are independent, so test tasks never repeat the draws of the training,
+#   and another seed changes everything at once.
 # - **A mean has an interval.** Scores are means over tasks drawn afresh (600 or more in
 #   every record, at least 100 as a rule where a page measures in seconds), with a 95%
 #   interval, $1.96\, s/\sqrt{n}$. It says how well these tasks measure this one trained
 #   learner, not how another training would have come out.
 # - **The protocol is stated.** A learner is *inductive* if it answers every query as if
 #   there were no other, and *transductive* if queries share statistics, as batch
-#   normalisation lets them. That alone can move accuracy by several percent, so every
-#   `Evaluation` carries the word.
+#   normalisation lets them. That alone can move accuracy by several percentage points, so
+#   every `Evaluation` carries the word.
 # - **The code is tested**, against closed forms and naive loops, and every notebook runs
 #   in the tests too, at another seed.
 # - **The environment is pinned.** `requirements.lock` has the exact version of every
@@ -170,5 +175,5 @@ for letter, number in zip("abcde", answer.tolist(), strict=True):
 #
 # You need Python, the gradient of a loss, and a first course in neural networks. You do
 # not need to have seen any of the papers. Start with [](#ch-objective): it takes
-# no longer than a cup of coffee, and every later figure is read with its two lines in
-# mind.
+# no longer than a cup of coffee, and its two references, the best answer without any
+# examples and the exact answer, are how later chapters judge an error.
