@@ -39,8 +39,8 @@ class Progress:
 
 
 def _display() -> Callable[[str], None]:
-    # Jupyter Server names the session of a kernel that somebody looks at; nbclient,
-    # papermill and nbval start kernels without one.
+    # Jupyter Server names the session of a kernel that somebody looks at; nbclient
+    # and nbval start kernels without one.
     if "JPY_SESSION_NAME" in os.environ and "ipykernel" in sys.modules:
         from IPython.display import Pretty, display
 

@@ -85,6 +85,17 @@ def test_no_output_is_a_wall_of_text(path: Path) -> None:
 
 
 @every_chapter
+def test_figures_are_seen_where_svg_is_not_shown(path: Path) -> None:
+    """In JupyterLab on another computer, in Colab and on GitHub."""
+    remedy = f"To mend it: make execute CHAPTER={path.stem}"
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            kinds = output.get("data", {})
+            assert "image/svg+xml" not in kinds or "image/png" in kinds, remedy
+    assert path.stat().st_size < 1_500_000
+
+
+@every_chapter
 def test_one_cell_holds_the_three_parameters(path: Path) -> None:
     cells = code_cells(path)
     if not cells:
