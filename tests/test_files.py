@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import multiprocessing
 import os
 import stat
 import subprocess
@@ -113,25 +115,22 @@ def test_a_symbolic_link_goes_on_pointing(tmp_path: Path) -> None:
     assert (tmp_path / "far" / "a.json").read_text() == "new"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_killed_at_any_moment_it_leaves_the_file_whole(tmp_path: Path) -> None:
     """In place, about a third of such kills left half a file."""
     path = tmp_path / "a.json"
-    whole = {letter * 3_000_000 for letter in "ab"}
-    write_atomically(path, "a" * 3_000_000)
-    program = (
-        "import sys; from pathlib import Path; from labkit.files import *\n"
-        "print('ready', flush=True)\n"
-        "while True:\n"
-        "    for letter in 'ba':\n"
-        "        write_atomically(Path(sys.argv[1]), letter * 3_000_000)"
-    )
-    for after in (0.001, 0.003, 0.007, 0.012, 0.02):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", program, path], stdout=subprocess.PIPE
-        )
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(after)
-        writer.kill()
-        writer.wait()
-        assert path.read_text() in whole
+    texts = [letter * 3_000_000 for letter in "ab"]
+    write_atomically(path, texts[0])
+
+    def write_for_ever() -> None:
+        for text in itertools.cycle(texts):
+            write_atomically(path, text)
+
+    for number in range(20):
+        killed = multiprocessing.get_context("fork").Process(target=write_for_ever)
+        killed.start()
+        time.sleep(0.005 + 0.002 * number)
+        killed.kill()
+        killed.join()
+        assert path.read_text() in texts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -309,32 +311,28 @@ class TestDamage:
         assert chapter.read_bytes() == before
         assert "# A title" in chapter.with_suffix(".py").read_text()
 
+    @pytest.mark.skipif(os.name != "posix", reason="forks")
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
     def test_killed_at_any_moment_it_leaves_both_files_whole(
         self, chapter: Path
     ) -> None:
         """In place, 48 of 150 such kills left half a notebook."""
         edit(chapter.with_suffix(".py"), "the second", "x" * 2_000_000)
         pairs.sync(chapter)
-        program = (
-            "import sys; from pathlib import Path; from book import pairs\n"
-            "notebook = Path(sys.argv[1]); script = notebook.with_suffix('.py')\n"
-            "texts = [(file, file.read_text()) for file in (notebook, script)]\n"
-            "print('ready', flush=True)\n"
-            "for number in range(10**9):\n"
-            "    for file, text in texts:\n"
-            "        pairs.write(file, text.replace('A chapter', f'A {number}'))"
-        )
-        for number in range(5):
-            killed = subprocess.Popen(
-                [sys.executable, "-c", program, chapter],
-                cwd=pairs.ROOT,
-                stdout=subprocess.PIPE,
-            )
-            assert killed.stdout is not None
-            killed.stdout.readline()
-            time.sleep(0.01 + 0.011 * number)
+        files = (chapter, chapter.with_suffix(".py"))
+        texts = [(file, file.read_text()) for file in files]
+
+        def write_for_ever() -> None:
+            for number in itertools.count():
+                for file, text in texts:
+                    pairs.write(file, text.replace("A chapter", f"A {number}"))
+
+        for number in range(20):
+            killed = multiprocessing.get_context("fork").Process(target=write_for_ever)
+            killed.start()
+            time.sleep(0.01 + 0.003 * number)
             killed.kill()
-            killed.wait()
+            killed.join()
             for notebook in (
                 pairs.read_notebook(chapter),
                 pairs.read_script(chapter.with_suffix(".py")),
