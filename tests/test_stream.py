@@ -1,5 +1,6 @@
 """Streams of examples: their order, what can be known in them, how they are judged."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from labkit.experiments import records
 from labkit.experiments.stream import EXPERIMENTS, presented
+from labkit.learners.mann import MANN
 from labkit.learners.recurrent import StreamLearner
 from labkit.measures.streams import (
     by_presentation,
@@ -152,6 +154,39 @@ def test_a_leak_shows_at_the_first_presentation():
         FixedLabelReader(), streams(), presentations=4, n_tasks=300
     )
     assert all(abs(score.mean - 1 / N) < 2.5 * score.ci95 for score in honest)
+
+
+class Lengths(MANN):
+    """Notes how long the streams are that it reads."""
+
+    def stream(self, x, y, state=None):
+        self.lengths = [*getattr(self, "lengths", []), x.shape[1]]
+        return super().stream(x, y, state)
+
+
+def test_a_warm_up_reads_short_streams_first_and_goes_on_where_it_was(tmp_path):
+    """Half of the steps as a warm-up, in an experiment of four steps of warm-up to two.
+
+    With both checkpoints there, the same call trains no further.
+    """
+    experiment = replace(
+        EXPERIMENTS["mann-stream-glyphs"],
+        embedding="pixels",
+        glyph_alphabets=1,
+        warm_up=4,
+        steps=2,
+        tasks_per_step=1,
+    )
+    learner = Lengths(Flat(features=400), 5, hidden=8, slots=6, width=4, heads=1)
+    kept = tmp_path / "run.pt"
+    experiment.train(learner, steps=2, seed=0, label="trial", kept=kept)
+    assert learner.lengths == [25] * 4 + [50] * 2
+    assert {path.name for path in tmp_path.iterdir()} == {"run.pt", "run.warm-up.pt"}
+    again = Lengths(Flat(features=400), 5, hidden=8, slots=6, width=4, heads=1)
+    history = experiment.train(again, steps=2, seed=0, label="trial", kept=kept)
+    assert len(history.losses) == 2 and not hasattr(again, "lengths")
+    for ours, theirs in zip(learner.parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", RECORDED)
