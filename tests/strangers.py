@@ -166,6 +166,7 @@ REFUSED = {
     "{unknown}`x`": 'There is no role "unknown"',
     "```{unknown}\nx\n```": 'There is no directive "unknown"',
     "```{embed} #missing\n```": 'nothing has the label "missing"',
+    "```{raw} html\n<b>raw</b>\n```": "raw HTML.* Write it in MyST",
     "```{code} klingon\nnuqneH\n```": '"klingon".* Name a language',
     "```{code} python\n:emphasize-lines: 9\ny = 9\n```": "emphasises line 9, and has 1",
     ":::{card} A\n:link: javascript:alert(2)\nx\n:::": "leads to javascript:",

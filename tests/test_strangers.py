@@ -140,6 +140,8 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("refused") / "project"
     strange(folder, texts, {"refused-cells.ipynb": notebook})
     (folder / "broken.png").write_text("version https://git-lfs", "utf-8")
+    (folder / "_build" / "html").mkdir(parents=True)
+    (folder / "_build" / "html" / "index.html").write_text("older", "utf-8")
     (folder / "_part.txt").write_text("Part\n\n![](square.svg)", "utf-8")
     return folder
 
@@ -192,6 +194,13 @@ def test_a_fault_of_an_included_file_is_named_there(faults: list[str]) -> None:
     assert any(f.startswith("_part.txt, line 3: The picture") for f in faults)
 
 
+def test_an_older_book_stays_until_there_is_another(
+    refused: Path, faults: list[str]
+) -> None:
+    assert faults
+    assert (refused / "_build" / "html" / "index.html").read_text("utf-8") == "older"
+
+
 def test_no_fault_is_listed_twice_and_none_is_a_traceback(faults: list[str]) -> None:
     assert len(faults) == len(set(faults))
     for fault in faults:
@@ -201,7 +210,9 @@ def test_no_fault_is_listed_twice_and_none_is_a_traceback(faults: list[str]) -> 
     assert all("widget.mjs" in fault for fault in of_mystmd), of_mystmd
 
 
-def test_the_live_preview_lists_them_above_the_page(refused: Path) -> None:
+def test_the_live_preview_lists_them_above_the_page_and_those_of_the_book(
+    refused: Path, faults: list[str]
+) -> None:
     fetch = content_folder(refused / "_build" / "site")
     status, _, body = respond(fetch, refused, "/refused.html", "ws://reload")
     page = BeautifulSoup(body, "html.parser")
@@ -209,6 +220,9 @@ def test_the_live_preview_lists_them_above_the_page(refused: Path) -> None:
     assert status == 200
     assert len(listed) > len(REFUSED)
     assert any(line.startswith('refused.md, line 5, under "Here": ') for line in listed)
+    _, _, body = respond(fetch, refused, "/faults.txt", "ws://reload")
+    told = body.decode().split("\n\n")
+    assert set(told) == {fault for fault in faults if "(mystmd)" not in fault}
 
 
 def test_every_handler_meets_a_tree_of_mystmd(

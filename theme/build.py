@@ -31,6 +31,7 @@ RESTATED = (
     "Could not link citation",
     "unknown role",
     "unknown directive",
+    "unknown format for raw content",
 )
 
 
@@ -41,13 +42,11 @@ def build(root: Path) -> Path:
         BookError: all that mystmd and the theme complain of; or no page can be written;
             or a link or picture leads nowhere.
     """
-    folder = root / "_build" / "html"
+    folder, fresh = root / "_build" / "html", root / "_build" / "html-new"
     try:
         install_assets()
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
     except OSError as error:
         raise BookError(
             f"The book is written to {folder}, where nothing can be written ({error}). "
@@ -60,16 +59,16 @@ def build(root: Path) -> Path:
     except BookError as error:
         rest = others(complaints, error.faults)
         raise BookError(*error.faults, *paragraphs(rest)) from error
-    if complaints:
-        raise BookError(*paragraphs(complaints))
-    shutil.rmtree(folder)
     for place, content in files.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_bytes(content)
-    pack(folder)
-    found = faults(folder)
+        (fresh / place).parent.mkdir(parents=True, exist_ok=True)
+        (fresh / place).write_bytes(content)
+    pack(fresh)
+    found = [*paragraphs(complaints), *faults(fresh)]
     if found:
         raise BookError(*found)
+    # An older book stays until there is one to take its place.
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
     return folder / "index.html"
 
 
@@ -120,7 +119,14 @@ def empty_outputs(root: Path) -> Iterator[str]:
 
 
 def paragraphs(complaints: list[str]) -> list[str]:
-    return [" ".join(complaint.split()) + " (mystmd)" for complaint in complaints]
+    """Complaints of mystmd, each with its place as the theme writes it."""
+    in_cells = re.compile(r"^(\S*\.ipynb):(\d+)(?::\d+)? ")
+    in_files = re.compile(r"^(\S*):(\d+)(?::\d+)? ")
+    found = []
+    for complaint in complaints:
+        said = in_cells.sub(r"\1, line \2 of a cell: ", " ".join(complaint.split()))
+        found.append(in_files.sub(r"\1, line \2: ", said) + " (mystmd)")
+    return found
 
 
 def others(complaints: list[str], known: tuple[str, ...]) -> list[str]:

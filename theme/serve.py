@@ -13,6 +13,8 @@ from theme.render import DATA, assets
 
 PLAIN = "text/plain; charset=utf-8"
 PAGE = "text/html; charset=utf-8"
+FAULTS = "faults.txt"
+"""All that a build would refuse, which takes as long as to make the whole book."""
 
 
 def serve(fetch: Fetch, root: Path, host: str, port: int, reload_from: str) -> None:
@@ -57,6 +59,10 @@ def respond(
             return 200, mime, found
     elif not name:
         pages = Pages(fetch, root)
+        if folder == FAULTS:
+            for slug in pages.slugs:
+                pages.sheet(slug)
+            return 200, PLAIN, "\n\n".join(pages.faults or ["None."]).encode()
         slug = folder.removesuffix(".html") or "index"
         slug = pages.slugs[0] if slug == "index" else slug
         if slug in pages.slugs:

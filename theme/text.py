@@ -57,9 +57,13 @@ def nothing(page: Page, node: Node) -> Markup:
 
 @handles("raw")
 def raw(page: Page, node: Node) -> Markup:
-    """What is meant for another format, such as LaTeX, is on no page. Of what mystmd
-    can read, it has made children."""
-    return page.children(node)
+    """What is meant for another format, such as LaTeX, is on no page."""
+    if node.get("lang") == "html":
+        raise BookError(
+            "A block holds raw HTML, which no page takes. Write it in MyST, or save it "
+            "as a picture."
+        )
+    return Markup("")
 
 
 @handles("si", "chemicalFormula")
