@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import theme
 from tests.theme_project import page_of, project
@@ -209,3 +211,7 @@ def test_picture_sizes_are_in_css_pixels(
 def test_what_is_no_picture_is_named() -> None:
     with pytest.raises(BookError, match=r"a\.png is no picture"):
         size(b"GIT LFS pointer", "a.png")
+    tiff = io.BytesIO()
+    Image.new("L", (1, 1)).save(tiff, "TIFF")
+    with pytest.raises(BookError, match=r"a\.tiff is no picture that browsers show"):
+        size(tiff.getvalue(), "a.tiff")

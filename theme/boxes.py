@@ -23,7 +23,8 @@ plain("tableRow", "tr")
 
 @handles("image")
 def image(page: Page, node: Node) -> Markup:
-    url, written = node["url"], node.get("urlSource") or node["url"]
+    url = node.get("url", "")
+    written = node.get("urlSource") or url or "of an element without a `src`"
     if is_remote(written):
         raise BookError(
             f"The picture {written} lies on the web, and a page loads nothing from "
@@ -44,6 +45,7 @@ def image(page: Page, node: Node) -> Markup:
         shown = element("video", src=href, controls=True, aria_label=node["alt"])
         return element("span", shown, class_="scroll picture")
     size, wanted = pictures.size(page.site.fetch(url), written), node.get("width")
+    wanted = f"{wanted}px" if str(wanted).isdigit() else wanted
     shown = pictures.picture(href, node["alt"], size, wanted=wanted)
     # No div, since a picture may stand in a paragraph.
     return shown if wanted else element("span", shown, class_="scroll picture")
@@ -244,4 +246,4 @@ def card(page: Page, node: Node) -> Markup:
     if not node.get("url"):
         return element("div", page.children(node), class_="card")
     content = page.children(without_links(node))
-    return element("a", content, class_="card", href=page.site.href(node["url"]))
+    return element("a", content, class_="card", href=page.site.target(node))

@@ -32,6 +32,7 @@ RESTATED = (
     "unknown role",
     "unknown directive",
     "unknown format for raw content",
+    "Error copying file",
 )
 
 

@@ -150,6 +150,22 @@ class Site:
             raise BookError(f"A link leads to {url}, and the book has no such page.")
         return self.file(path) + anchor
 
+    def target(self, node: Node) -> str:
+        """The link to write for a node of a text that leads to its `url`.
+
+        Raises:
+            BookError: there is no such page, nor a file that mystmd has found.
+        """
+        url = node["url"]
+        parts = urlsplit(url)
+        is_page = url.startswith("/") and not posixpath.splitext(parts.path)[1]
+        if not (is_page or parts.scheme or parts.netloc or node.get("static")):
+            raise BookError(
+                f"A link leads to {url}, where there is no page of the book and no "
+                "file. Correct its name, which begins at the folder of this text."
+            )
+        return self.href(url)
+
     def explanation(self, code: str) -> str | None:
         """Where the reference explains a piece of code in a text: its href, if any.
 

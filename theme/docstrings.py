@@ -58,8 +58,10 @@ def _section(site: Site, section: griffe.DocstringSection) -> Markup:
         title = element("p", section.title or value.kind, class_="title")
         return title + _text(site, value.contents)
     title = element("p", TITLES[section.kind], class_="title")
-    items = [element("li", _item(site, item)) for item in value]
-    return title + element("ul", joined(items), class_="explains")
+    items = [_item(site, item) for item in value]
+    if section.kind is griffe.DocstringSectionKind.returns and len(items) == 1:
+        return title + element("p", items[0])
+    return title + element("ul", joined(element("li", item) for item in items))
 
 
 def _item(site: Site, item: griffe.DocstringElement) -> Markup:

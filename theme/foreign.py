@@ -14,10 +14,12 @@ from theme.errors import BookError
 from theme.katex import typeset
 from theme.urls import linkable, scheme
 
-RUNNING = ("script", "iframe", "frame", "object", "embed", "applet", "base", "meta")
+FRAMES = ("iframe", "frame", "object", "embed", "applet")
+RUNNING = ("script", "base", "meta", *FRAMES)
 """Elements that run or load something, or change what others load."""
 LOADING = ("src", "srcset", "poster", "background", "data", "href", "xlink:href")
 """Attributes by which an element loads; the `href` of <a> and <area> does not."""
+LINKING = ("href", "xlink:href", "action", "formaction")
 STYLED = re.compile(r"""(?:url\(|@import)\s*(?:url\()?\s*["']?([^"')\s;]+)""", re.I)
 DRAWING = ("img", "svg", "video", "audio", "table")
 
@@ -48,9 +50,9 @@ def published(html: str, slugs: Collection[str]) -> Markup:
     for tag in soup.find_all(True):
         for name in [name for name in tag.attrs if name.startswith("on")]:
             del tag[name]
-        for name in ("href", "action", "formaction"):
-            if name in tag.attrs:
-                _refuse_link(str(tag[name]), slugs)
+        for name, value in tag.attrs.items():
+            if name in LINKING or scheme(str(value)) == "javascript":
+                _refuse_link(str(value), slugs)
     return Markup(str(soup))
 
 
@@ -70,6 +72,8 @@ def _loads(tag: Tag) -> list[str]:
     if tag.name in ("a", "area"):
         names = [name for name in names if name not in ("href", "xlink:href")]
     found = [str(tag[name]) for name in names if name != "data" or tag.name == "object"]
+    if tag.name in FRAMES and not found:
+        found.append(f"a frame of its own (<{tag.name}>)")
     styles = [str(tag.get("style", "")), tag.get_text() if tag.name == "style" else ""]
     found += [url for style in styles for url in STYLED.findall(style)]
     return [url for url in found if scheme(url) != "data" and not url.startswith("#")]

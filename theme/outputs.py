@@ -9,7 +9,6 @@ import re
 from markupsafe import Markup
 
 from theme import pictures
-from theme.code import highlighted
 from theme.errors import BookError
 from theme.foreign import is_drawn_by_script, published, rendered
 from theme.html import clamped, element
@@ -54,9 +53,7 @@ def output(page: Page, node: Node) -> Markup:
         shown = element("div", typeset(text), class_="scroll")
         return element("div", shown, class_="equation wide")
     if mime == "application/json":
-        indented = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        source = element("div", highlighted(indented, "json"), class_="source wide")
-        return clamped(source, indented.count("\n") + 1, LONG_TEXT)
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     return stream(text, "result")
 
 

@@ -176,7 +176,10 @@ def nameless(site: Site) -> list[str]:
                 "the title may be in any script."
             )
         elif slug not in site.pages:
-            found.append(f"{place} is listed, but mystmd could not read its file.")
+            found.append(
+                f"{place} is listed, but mystmd could not read its file. Restore it "
+                "(git checkout), or open it in JupyterLab and save it."
+            )
         if content:
             page = Page(site, slug, content)
             found += page.faults if page.body else []

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from theme.errors import BookError
 from theme.html import element
 
+SHOWN = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP")
 UNITS = {
     "": 1,
     "px": 1,
@@ -35,17 +36,22 @@ def size(content: bytes, name: str) -> tuple[int, int]:
     Raises:
         BookError: it is no picture; the message has its `name`.
     """
+    refused = BookError(
+        f"{name} is no picture that browsers show. Save it as PNG, JPEG, GIF, WebP or "
+        "SVG."
+    )
     try:
-        return Image.open(io.BytesIO(content)).size
+        image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         pass
+    else:
+        if image.format not in SHOWN:
+            raise refused
+        return image.size
     try:
         drawing = ElementTree.fromstring(content).attrib
     except ElementTree.ParseError as error:
-        raise BookError(
-            f"{name} is no picture that the theme can read. Save it as PNG, JPEG, GIF, "
-            "WebP or SVG."
-        ) from error
+        raise refused from error
     box = re.split(r"[\s,]+", drawing.get("viewBox", "").strip())
     across, down = map(float, box[2:]) if len(box) == 4 else UNSIZED
     width, height = _pixels(drawing.get("width")), _pixels(drawing.get("height"))

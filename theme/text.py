@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from markupsafe import Markup, escape
 
@@ -98,7 +99,7 @@ def inline_code(page: Page, node: Node) -> Markup:
 
 @handles("abbreviation")
 def abbreviation(page: Page, node: Node) -> Markup:
-    return element("abbr", page.children(node), title=node["title"])
+    return element("abbr", page.children(node), title=node.get("title"))
 
 
 @handles("heading")
@@ -174,7 +175,7 @@ def math(page: Page, node: Node) -> Markup:
 def link(page: Page, node: Node) -> Markup:
     if node["url"].startswith("#"):  # which mystmd makes a crossReference, or gives up
         raise BookError(f"A link leads to {node['url']}: nothing has such a label.")
-    href = page.site.href(node["url"])
+    href = page.site.target(node)
     if node.get("internal"):
         page.links.add(href)
     kind = "reference" if node.get("internal") else None
@@ -213,6 +214,11 @@ def role(page: Page, node: Node) -> Markup:
         kind = "role" if node["type"] == "mystRole" else "directive"
         raise BookError(f'There is no {kind} "{node["name"]}" that mystmd knows.')
     return page.children(node)
+
+
+@handles("mystDirectiveError")
+def misused(page: Page, node: Node) -> NoReturn:
+    raise BookError(f"mystmd cannot read this: {node.get('message')}.")
 
 
 @handles("bibliography")
