@@ -84,7 +84,8 @@ class TwoWeights(Network):
 
 # %% [markdown]
 # Three tasks, 40 points each. In every task the inputs vary much along one direction
-# and little along the other. So the loss is a valley: *steep* across, *flat* along, and
+# and little along the other: their root mean squares are 1.1 and 0.25, exactly, and
+# they are uncorrelated. So the loss is a valley: *steep* across, *flat* along, and
 # turned differently in each task. There is no noise, so the query may be the support
 # again.
 
@@ -93,8 +94,9 @@ turn = torch.tensor([70.0, 180.0, 305.0], dtype=torch.float64).deg2rad()
 steep = torch.stack([turn.cos(), turn.sin()], -1)
 flat = torch.stack([-turn.sin(), turn.cos()], -1)
 z = torch.randn(3, 40, 2, generator=seeded(seed, "three tasks"), dtype=torch.float64)
-x = z[..., :1] * steep[:, None] + 0.2 * z[..., 1:] * flat[:, None]
-optimum = torch.tensor([-0.4, 0.1]) + torch.tensor([[2.0], [1.1], [2.0]]) * steep
+z = 40**0.5 * torch.linalg.qr(z).Q  # mean square 1, no correlation
+x = 1.1 * z[..., :1] * steep[:, None] + 0.25 * z[..., 1:] * flat[:, None]
+optimum = torch.tensor([-0.4, 0.1]) + torch.tensor([[2.2], [0.6], [2.2]]) * steep
 three = Episode(x, y := (x * optimum[:, None]).sum(-1, keepdim=True), x, y)
 
 # %% [markdown]
@@ -121,13 +123,14 @@ joint.inner_steps = 3  # to be adapted like the others from here on
 
 def path(learner):
     """[K + 1, T, 2]: the weights of every task on their way."""
-    return torch.stack([theta["w"] for theta in learner.path(x, y)]).detach()
+    steps = learner.path(three.support_x, three.support_y)
+    return torch.stack([theta["w"] for theta in steps]).detach()
 
 
 # %% tags=["hide-input"]
 #| label: fig-maml-fan
 #| caption: "Three tasks of two weights: contours of each task's loss, its optimum (cross), and three gradient steps from a start that all of them share. On the left the start is the solution of joint training; on the right, the start that MAML found. Grey marks repeat the starts and the mean of the optima in both panels."
-#| alt: "Two panels of the same three long elliptic valleys, in different directions, with a cross in the middle of each. On the left the paths begin at the joint solution, right of the centre; two end on the floor of their valley, away from the crosses, and the third ends on its way there. On the right they begin at another point, left of the centre, fan out and end near the crosses. The mean of the three crosses is a third point between the two."
+#| alt: "Two panels of the same three long elliptic valleys, in different directions, with a cross in the middle of each. On the left the paths begin at the joint solution, right of the centre, and end on the floors of the valleys, two of them far from the crosses. On the right they begin at another point, left of the centre, fan out and end at the crosses. The mean of the three crosses is a third point between the two."
 hessian = 2 / x.shape[1] * x.mT @ x
 paths = {"the joint solution": path(joint), "MAML's start": path(start)}
 plot_fan(hessian, optimum, paths)
@@ -138,19 +141,19 @@ for name, learner in (("joint", joint), ("MAML", start)):
     answers = [learner.predict({"w": w}, x) for w in path(learner)]
     losses[name] = [squared_error(answer, y).mean().item() for answer in answers]
     print(f"{name:5} before {losses[name][0]:.2f}   after {losses[name][-1]:.3f}")
-assert losses["MAML"][-1] < losses["joint"][-1] < losses["joint"][0] < losses["MAML"][0]
+assert 10 * losses["MAML"][-1] < losses["joint"][-1]
+assert losses["joint"][0] + 0.2 < losses["MAML"][0]
 
 # %% [markdown]
 # Many people, asked what MAML finds, say: the average solution, from which no task is
 # far. Here it is not so. The mean of the three optima is a point of its own, and so is
 # the joint solution, where the mean loss is smallest. MAML's start has the *larger*
-# loss before adaptation, and a tenth of the other's after it.
+# loss before adaptation, and less than a tenth of the other's after it.
 #
 # Look at how the paths run. Descent moves fast across a valley and hardly along it.
-# From the joint solution two paths reach the floor of their valley and stay there, a
-# unit from the optimum. The third valley is less steep and further off, and three steps
-# do not reach its floor. MAML's start is nearer to that valley, and in the others it
-# leaves to be done what lies *across*: three steps will do that.
+# From the joint solution every path reaches the floor of its valley and stays there,
+# in two of the three far from the optimum. MAML's start lies where all that is left to
+# be done is to go *across*, in every valley: three steps will do that.
 #
 # {cite:t}`finn2017maml` asked the same of sine waves (appendix C.1). They trained 500
 # networks on 500 waves, averaged the weights, and fine-tuned on five points. After ten
@@ -215,10 +218,9 @@ plot_graph()
 # %% [markdown]
 # No Hessian is ever written down. Reverse-mode differentiation multiplies the gradient
 # by one factor after the other, and a product $Hv$ costs about as much as a gradient
-# {cite:p}`pearlmutter1994fast`: it is the gradient of $v^\top \nabla \mathcal{L}^{\mathrm
-# S}$. The price is memory. The graphs of all $K$ steps have to be kept until the way
-# back
-# ([](#sec-traps-cost)).
+# {cite:p}`pearlmutter1994fast`: it is the gradient of
+# $v^\top \nabla \mathcal{L}^{\mathrm S}$. The price is memory. The graphs of all $K$ steps
+# have to be kept until the way back ([](#sec-traps-cost)).
 #
 # How much does the second term matter? For the first of the three tasks, from the joint
 # solution, with three steps:
@@ -349,9 +351,10 @@ def rest(p):
 
 tolerance = by_profile(profile, smoke=3.0, book=1e-3, paper=1e-3)
 for p, learner in ((0, joint), (K, first_order), (2 * K, start)):
-    gap = (learner.network.w - rest(p)).abs().max().item()
-    print(f"p = {p}: training ended within {gap:.0e} of the formula")
-    assert gap < tolerance
+    ended, formula = learner.network.w.tolist(), rest(p).tolist()
+    told = "training ended at ({:5.2f}, {:4.2f}), formula ({:5.2f}, {:4.2f})"
+    print(f"p = {p}:", told.format(*ended, *formula))
+    assert max(abs(a - b) for a, b in zip(ended, formula, strict=True)) < tolerance
 
 # %% [markdown]
 # So each task has its say in every direction, weighted by the curvature $\lambda$ there:
@@ -359,8 +362,8 @@ for p, learner in ((0, joint), (K, first_order), (2 * K, start)):
 
 # %% tags=["hide-input"]
 #| label: fig-maml-weights
-#| caption: "How much a direction of curvature $\\lambda$ counts where each method comes to rest, for $\\alpha = 0.3$ and three steps. Ticks at the bottom: the curvatures of the three tasks."
-#| alt: "Three curves over curvature from 0 to 3. Joint training is the rising diagonal. First order and MAML rise with it near zero, turn and fall to nothing beyond curvature 1.5; MAML turns earlier and lower. Three ticks lie near 0.1 and three between 1.3 and 2.7."
+#| caption: "How much a direction of curvature $\\lambda$ counts where each method comes to rest, for $\\alpha = 0.3$ and three steps. Ticks at the bottom: the two curvatures that the three tasks share."
+#| alt: "Three curves over curvature from 0 to 2.7. Joint training is the rising diagonal. First order and MAML rise with it near zero, turn and fall towards nothing; MAML turns earlier and lower. One tick lies near 0.1, the other at 2.4."
 powers = {"joint training": 0, "first order": K, "MAML": 2 * K}
 plot_weights(alpha, powers, torch.linalg.eigvalsh(hessian).flatten())
 
@@ -484,9 +487,9 @@ for k, error in published["maml-sinusoids"].items():
 # %% [markdown]
 # ## How much first order leaves out, in a network
 #
-# Equation [](#eq-maml-product) compares the two gradients exactly where no closed form
-# exists. We take the network before and after its training, 200 waves, double
-# precision.
+# A network has no closed form, but automatic differentiation gives both gradients to
+# rounding, with all factors of Equation [](#eq-maml-product) and with none. We take the
+# network before and after its training, 200 waves, double precision.
 
 # %%
 from copy import deepcopy
@@ -520,14 +523,13 @@ for name, network in (("untrained", MLP(seed=seed)), ("trained", maml.network)):
 # gradient of 200. Before training, one step turns either by a few degrees only, since
 # $\alpha\lambda$ is small in most directions. That is why a bug in the second term is
 # so hard to notice. Every further step is a further factor in Equation
-# [](#eq-maml-product), and ten of them turn the gradient far.
+# [](#eq-maml-product), and ten of them turn the gradient by some thirty degrees.
 #
 # After training the angle is large from the first step on, for single waves too:
 # training has raised the curvature, until $\alpha\lambda$ exceeds 1 in the steepest
-# direction
-# ([](#ex-maml-rate)). For one step something is added. At the end of its training the full
-# gradients of the waves nearly cancel, which is what coming to rest means; the
-# first-order ones do not, because they would come to rest elsewhere.
+# direction ([](#ex-maml-rate)). (For one step, that of the training, the angle of the
+# mean says less. The full gradients of the waves nearly cancel there, which is what
+# coming to rest means, and a small remainder may point anywhere.)
 #
 # What that costs has to be measured. On waves, trained to the end, the stored
 # `fomaml-sinusoids` stays a little above `maml-sinusoids`; on real characters
@@ -558,27 +560,28 @@ one, two = (each(meta_sgd, Sinusoids(5, 50)) for meta_sgd.inner_steps in (1, 2))
 for steps, found in enumerate((one, two), start=1):
     print(f"{steps} steps: mean {found.mean():.3f}, median {found.median():.3f}")
 print(f"the second helps {(two < one).double().mean():.0%}; worst {two.max():.0f}")
-assert profile == "smoke" or one.mean() < errors[2].mean
+assert profile == "smoke" or one.mean() < errors[1].mean - 0.1
 
 # %%
 #| label: fig-maml-rates
 #| caption: "The inner rates that Meta-SGD learned, sorted within each tensor of parameters. All began at 0.01."
-#| alt: "Six curves of sorted learned rates against the share of the parameters. Each begins below zero, crosses it between a quarter and a half, and rises at the end. The curve of weight 1, between the hidden layers, has by far the largest rates, above 1. The single output bias has a negative rate."
+#| alt: "Six curves of sorted learned rates against the share of the parameters. All but one begin below zero, cross it between a fifth and a half, and rise at the end. The curve of weight 1, between the hidden layers, has by far the largest rates, near 1. The single output bias has a negative rate."
 plot_rates(meta_sgd.rate())
 rates = torch.cat([rate.flatten() for rate in meta_sgd.rates])
 print(f"{(rates < 0).float().mean():.0%} of the rates are negative", end=", ")
-print(f"the median size is {rates.abs().median():.3f}, {(rates.abs() > 1).sum()} exceed 1")
+print(f"the median size is {rates.abs().median():.2f}, the largest {rates.max():.1f}")
 
 # %% [markdown]
-# One step is now as good as several of MAML's. Most rates have grown, to three times
-# their beginning in the median, and a few between the hidden layers a hundredfold.
-# About a third, the output bias among them, move *uphill* on the support loss. That is
-# no mistake: only the joint effect of the step is judged, on other points, and a weight
-# may be there to take back what others overdo.
+# One step now does more than one of MAML's, about as much as two or three. Most rates
+# have grown, to three times their beginning in the median, and a few between the hidden
+# layers nearly a hundredfold. More than a quarter of the weights, the output bias among
+# them, move *uphill* on the support loss. That is
+# no mistake. Training judges the step of all weights together, by its loss on other
+# points. If most weights move too far, one that moves the other way corrects them.
 #
 # The price stands beside it. Three waves in four gain from a second step, and the
-# median error halves. But a few waves are thrown far away, and they make the mean:
-# nothing in this training kept a second step stable. The stored Meta-SGD of
+# median error nearly halves. But a few waves are thrown far away, and they double the
+# mean: nothing in this training kept a second step stable. The stored Meta-SGD of
 # [](#fig-maml-steps) was trained on the loss after each of ten steps, and can be used
 # for any of them.
 #
@@ -634,17 +637,16 @@ HTML(records.html_table(list(kept), caption, tasks="held-out*5-way ?-shot betwee
 
 # %% [markdown]
 # Where both are inductive, ProtoNet is ahead, by one to two points with one shot and by
-# two to three with five. (They are inductive in two ways: ProtoNet normalises by
+# four with five. (They are inductive in two ways: ProtoNet normalises by
 # running statistics of all its training, MAML by those of the task's own drawings.) In
 # the papers the methods are 0.1 and 0.2 points apart, on other characters: MAML has
 # 98.7% and 99.9%, ProtoNet 98.8% and 99.7% ({cite:t}`finn2017maml` and
 # {cite:t}`snell2017prototypical`, Table 1 of each). Three differences go some of the
-# way. The published MAML is transductive. Ours, trained and judged like that, passes
-# ProtoNet with one shot: by looking at the other queries. And theirs was trained on
-# 60,000 times 32 tasks (appendix A.1), ours on less than a hundredth of that. And its
-# inner step was longer
-# ([](#ex-maml-sum)). ProtoNet has no last layer to bring into
-# balance, and learns faster. How much of the rest a longer training would close, we
+# way. The published MAML is transductive. Ours, trained and judged like that, is
+# level with ProtoNet with one shot: by looking at the other queries. The published one was trained
+# on 60,000 times 32 tasks (appendix A.1), ours on less than a hundredth of that. And
+# the published inner step was longer ([](#ex-maml-sum)). ProtoNet has no last layer to
+# bring into balance, and learns faster. How much of the rest a longer training would close, we
 # have not measured.
 #
 # (sec-maml-ladder)=
@@ -668,32 +670,47 @@ HTML(records.html_table(list(kept), caption, tasks="held-out*5-way ?-shot betwee
 # ```
 
 # %%
-from timeit import repeat
+from torch.utils._python_dispatch import TorchDispatchMode
 
+
+class Counter(TorchDispatchMode):
+    """Counts the operations that PyTorch starts."""
+
+    started = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.started += 1
+        return operation(*args, **(kwargs or {}))
+
+
+# %%
 learner = MAML(network, loss=squared_error, inner_steps=1, inner_rate=0.01)
-batch = double[:25]
+batch, started = double[:25], {}
 reference = meta_gradients.meta_gradient_by_loop(learner, batch)
-milliseconds, runs = {}, by_profile(profile, smoke=3, book=20, paper=100)
-for name in ("by_loop", "by_vmap", "by_task_axis", "compiled"):
-    rung = getattr(meta_gradients, f"meta_gradient_{name}")
-    try:
-        answer = rung(learner, batch)
-    except RuntimeError:
-        print(f"{name:12} needs a C++ compiler, and here is none")
-        continue
-    off = max((answer[key] - reference[key]).abs().max() for key in reference)
-    seconds = repeat(partial(rung, learner, batch), number=1, repeat=runs)
-    milliseconds[name] = 1e3 * min(seconds)
-    print(f"{name:12} {milliseconds[name]:5.1f} ms, off by {off:.0e}")
-    assert off < 1e-10
-assert profile == "smoke" or milliseconds["by_loop"] > 4 * milliseconds["by_task_axis"]
+for name in ("by_loop", "by_vmap", "by_task_axis"):
+    with Counter() as counter:
+        answer = getattr(meta_gradients, f"meta_gradient_{name}")(learner, batch)
+    started[name] = counter.started
+    print(f"{name:12} {counter.started:5} operations started")
+    assert all((answer[key] - reference[key]).abs().max() < 1e-10 for key in reference)
+assert started["by_loop"] > 20 * started["by_task_axis"]
+
+# %%
+try:
+    answer = meta_gradients.meta_gradient_compiled(learner, batch)
+except RuntimeError as reason:
+    print(reason)
+else:
+    assert all((answer[key] - reference[key]).abs().max() < 1e-10 for key in reference)
+    print("compiled: the same answer, to ten digits")
 
 # %% [markdown]
-# Four programs, one answer, to fifteen digits. The loop spends its time on tiny
-# operations, each of which costs more to start than to compute. `vmap` and the task
-# axis start each operation once for all tasks; the axis needs no tracing of
-# transformations on top. The compiler fuses what is left. It takes some seconds at the
-# first call, and a C++ compiler.
+# Four programs, one answer, to ten digits. An operation on 25 tasks at once takes
+# hardly longer than on one, for these are tiny, and cost more to start than to compute.
+# So what counts is how many are started. The loop starts 25 times those of one task.
+# `vmap` and the task axis start each of them once for all tasks; the axis needs no
+# tracing of transformations on top. The compiler fuses what is left into fewer still.
+# It takes some seconds at the first call, and a C++ compiler.
 #
 # On identical work, with one thread of a CPU, the task axis of `labkit` trains on waves
 # over ten times as fast as higher 0.2.1 and TorchOpt 0.7.3, and on 5-way characters
@@ -707,7 +724,7 @@ assert profile == "smoke" or milliseconds["by_loop"] > 4 * milliseconds["by_task
 # %%
 for normalise in (meta_gradients.written_batch_norm, meta_gradients.torch_batch_norm):
     error = meta_gradients.second_order_error_of_vmap(normalise)
-    print(f"{normalise.__name__:19} relative error of the meta-gradient {error:.0e}")
+    print(f"{normalise.__name__:19} relative error of the meta-gradient {error:.0%}")
 assert error > 1e-2
 
 
@@ -751,8 +768,8 @@ def total_error(prediction, target):
 summed = MAML(learner.network, loss=total_error, inner_steps=1, inner_rate=0.001)
 pair = [one.adapt(batch.support_x, batch.support_y) for one in (learner, summed)]
 off = max((pair[0][key] - pair[1][key]).abs().max().item() for key in pair[0])
-print(f"mean at 0.01 and sum at 0.001: equal to {off:.0e}")
 assert off < 1e-12
+print("mean at 0.01 and sum at 0.001: equal to 12 digits")
 
 # %% [markdown]
 # :::{exercise} One start, two ways
@@ -778,9 +795,9 @@ assert off < 1e-12
 # %% tags=["remove-cell"]
 #| label: cell-maml-ways
 ends = trained(inner_steps=2, first_order=True), trained(inner_steps=1)
-gap = (ends[0].network.w - ends[1].network.w).abs().max().item()
-print(f"the two starts differ by {gap:.0e}")
-assert gap < tolerance
+for name, learner_of in zip(("first order", "full"), ends, strict=True):
+    print("{:11} ({:.2f}, {:.2f})".format(name, *learner_of.network.w.tolist()))
+assert (ends[0].network.w - ends[1].network.w).abs().max() < tolerance
 
 # %% [markdown]
 # :::{exercise} No graph of a graph
@@ -823,8 +840,8 @@ v = grad(loss_on(one.query_x, one.query_y))(fast)
 _, Hv = jvp(slope, (theta,), (v,))
 expected = meta_gradients.meta_gradient_by_task_axis(learner, one)
 off = max((v[n] - 0.01 * Hv[n] - expected[n]).abs().max().item() for n in v)
-print(f"off by {off:.0e}")
 assert off < 1e-10
+print("the same meta-gradient, to ten digits")
 
 
 # %% [markdown]

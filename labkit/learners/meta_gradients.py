@@ -151,7 +151,7 @@ def second_order_error_of_vmap(
 
     Three tasks in double precision; weights, normalisation with a scale, ReLU and a
     sum; one inner step on weights and scale. With `torch_batch_norm` the meta-gradient
-    of the weights is wrong by a third and nothing says so, although the gradients of
+    of the weights is wrong by half and nothing says so, although the gradients of
     each task, `vmap(grad)`, are right. With `written_batch_norm`, the same
     function of the same numbers, it is right.
     """
