@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from model_server import ModelServer, running
 
 from labkit.language_models.endpoint import Endpoint
 from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import LanguageModel, TextTask, cost
+from tests.model_server import ModelServer, running
 
 SUPPORT = (("ka lo", "LO KA"), ("mi", "MI"))
 ADDRESS = "https://host/v1"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_server import Act, ModelServer, answered, running
 
 from labkit.language_models.answers import Answers, Line
 from labkit.language_models.endpoint import Endpoint
 from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import TextTask, ask, cost, mark
+from tests.model_server import Act, ModelServer, answered, running
 
 TASKS = [
     TextTask((("ka lo", "LO KA"), ("mi", "MI")), (("lo mi", "MI LO"), ("to", "TO"))),
@@ -237,7 +237,7 @@ def test_a_file_that_went_through_another_editor_is_read(
     assert len(server.requests) == 6
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     **{"id": "a", "model": {}, "prompt": "p", "query": "x", "right": "y"},
     **{"answer": "y", "cut_off": "", "limit": 64},
 }

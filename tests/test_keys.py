@@ -13,11 +13,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 from IPython.core.ultratb import VerboseTB
-from model_server import KEY, Act, ModelServer, answered, running
 
 from labkit.language_models.endpoint import Endpoint
 from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import TextTask, ask
+from tests.model_server import KEY, Act, ModelServer, answered, running
 
 
 @pytest.fixture
@@ -177,10 +177,12 @@ def test_a_key_of_no_known_form_is_known_by_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "plain0secret")
-    for wrong in ({"address": "https://host/plain0secret"}, {"model": "plain0secret"}):
-        right = {"address": "https://host/v1", "model": "m"}
+    for address, model in (
+        ("https://host/plain0secret", "m"),
+        ("https://host/v1", "plain0secret"),
+    ):
         with pytest.raises(LanguageModelError, match="key") as raised:
-            Endpoint(**{**right, **wrong}, key_variable="SOME_KEY")
+            Endpoint(address, model, key_variable="SOME_KEY")
         assert "plain0secret" not in str(raised.value)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import HEADS, SIZE, save
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -39,6 +38,7 @@ from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import TextTask, ask
 from labkit.language_models.loading import Continues, tried
 from labkit.language_models.local import LocalModel
+from tests.tiny_models import HEADS, SIZE, save
 
 SUPPORT = (("ka lo", "LO KA"), ("mi", "MI"), ("to ka mi", "MI KA TO"))
 QUERIES = ("lo mi", "ka", "to")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import save_llama
 
 from labkit.language_models import loading
 from labkit.language_models.errors import LanguageModelError
 from labkit.language_models.exam import LanguageModel, TextTask, cost
 from labkit.language_models.local import LocalModel
+from tests.tiny_models import save_llama
 
 SUPPORT = (("ka lo", "LO KA"), ("mi", "MI"), ("to ka mi", "MI KA TO"))
 QUERIES = ("lo mi", "ka", "to")

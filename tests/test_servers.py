@@ -9,10 +9,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from model_server import Act, ModelServer, answered, running
 
 from labkit.language_models.endpoint import Endpoint
 from labkit.language_models.errors import LanguageModelError
+from tests.model_server import Act, ModelServer, answered, running
 
 
 @pytest.fixture
