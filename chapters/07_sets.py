@@ -46,7 +46,7 @@ from matplotlib import pyplot as plt
 
 from labkit.experiments import records
 from labkit.figures.sets import LOOKS, influence, plot_bands, plot_calibration, plot_coverage, plot_influence
-from labkit.device import choose, clock
+from labkit.device import choose
 from labkit.randomness import seeded
 from labkit.experiments import find
 from labkit.gaussian import coverage, log_likelihood, moments, negative_log_likelihood
@@ -109,7 +109,8 @@ for name, learner in live.items():
     options = {"steps": steps, "learning_rate": 1e-3, "schedule": cosine(steps)}
     options |= {"tasks_per_step": 16, "loss": negative_log_likelihood, "seed": seed}
     history = meta_train(learner, tasks, **options)
-    print(f"{name}: {-torch.tensor(history.losses[-100:]).mean():.2f} nats at the end")
+    last = torch.tensor(history.losses[-100:]).mean().item()
+    print(f"{name}: {-last:z.2f} nats at the end")
 
 # %% [markdown]
 # ## Three ways to read a support
@@ -145,8 +146,8 @@ for name, learner in live.items():
 # query, key and value, and the exponent is divided by $\sqrt{16}$; a residual, one more layer
 # and two normalisations follow.) The $r_i$ have first looked at one another, by
 # *self-attention*. Here $\theta'$ is all the keys $q_\theta(x_i)$ and values $r_i$, and, to
-# read on, what each example said alone. It is the attention of [](#ch-matching), with what is
-# returned no longer a label but anything.
+# read on, what each example said alone. The attention of [](#ch-matching) returned a mean of
+# labels; this one returns a mean of vectors that are learned.
 #
 # ```{literalinclude} ../labkit/learners/cnp.py
 # :start-at: def adapt(
@@ -169,8 +170,8 @@ for name, learner in live.items():
 # :filename: labkit/learners/snail.py
 # ```
 #
-# `adapt` takes a state and reads on from it. Whether that gives what reading everything at
-# once gives is a matter of arithmetic, to be tested in double precision.
+# `adapt` takes a state and reads on from it. To read examples one by one must give what
+# reading all at once gives. We test it in double precision.
 
 # %%
 import copy
@@ -246,8 +247,8 @@ assert torch.equal(seen["SNAIL"][:6], torch.ones(6, 6).tril())
 # :::
 #
 # :::{prf:proof}
-# Let $P$ be the permutation matrix. With rows $R$, self-attention is $A(R) =
-# \operatorname{softmax}(R M R^\top)\, R V$ with fixed matrices $M$ and $V$ and the softmax
+# Let $P$ be the permutation matrix. With rows $R$, self-attention is
+# $A(R) = \operatorname{softmax}(R M R^\top)\, R V$ with fixed matrices $M$ and $V$ and the softmax
 # along rows. As $\operatorname{softmax}(P Z P^\top) = P \operatorname{softmax}(Z) P^\top$ and
 # $P^\top P = I$,
 #
@@ -262,7 +263,9 @@ assert torch.equal(seen["SNAIL"][:6], torch.ones(6, 6).tril())
 # {cite:t}`zaheer2017deep` show a converse for sums: every continuous function of a set of $n$
 # numbers from an interval, $n$ fixed, is some $g(\sum_i h(z_i))$. The price is width: in
 # general the sum needs as many dimensions as the set has members
-# {cite:p}`wagstaff2019limitations`. That is a warning about the CNP.
+# {cite:p}`wagstaff2019limitations`. Our largest sets have 46 members of two numbers each, and
+# the CNP has 128 dimensions, so by this count it is not too narrow. What it makes of them we
+# measure [below](#sec-sets-mean).
 
 # %%
 order = torch.randperm(20, generator=seeded(seed, "order"))
@@ -276,8 +279,8 @@ assert max(moved["CNP"], moved["ANP"]) < 1e-12 < 1e-4 < moved["SNAIL"]
 
 # %% [markdown]
 # (This SNAIL is untrained; [](#ex-sets-orders) takes a trained one.)
-# What the first two have by construction, SNAIL must learn: 20 examples have $20! \approx 2
-# \cdot 10^{18}$ orders, all of them the same task. Where order carries meaning, as in a
+# What the first two have by construction, SNAIL must learn: 20 examples have
+# $20! \approx 2 \cdot 10^{18}$ orders, all of them the same task. Where order carries meaning, as in a
 # sentence or in the stream of [](#ch-memory), it is the other way round.
 #
 # ## The exact answer
@@ -350,10 +353,12 @@ HTML(records.html_table(shipped, "Log-likelihood, all trained on the RBF kernel 
 # away. The ceiling of meta-learning here lies just below the oracle, and every learner lies well
 # below that. The mean is a poor memory, attention a better one.
 #
-# The figures in the last column are what others report for these methods after 100,000 steps;
-# ours had a quarter of that or less: the CNP and the ANP 20,000, the sharp ANP 5,000 more, SNAIL
-# 4,000 in all, so its place here says little about SNAIL. The published ANP has the second,
-# random path as well; ours is nearer to what their code calls CANP.
+# The figures in the last column are what others report for these methods after 100,000 steps,
+# trained to predict all points of a task, the examples included. Ours had less than a third of
+# that, and were asked for the queries alone: the ANP 30,000 steps, the sharp ANP 5,000 more, the
+# CNP 20,000, SNAIL 4,000 in all, so its place here says little about SNAIL. The published CNP
+# has a second encoder, the published ANP a second, random path; our ANP is nearer to what their
+# code calls CANP.
 #
 # We could check the published protocol in the authors' code, down to the number of points. We
 # could not check the published figures at their source, so take them as a rough guide. A
@@ -384,7 +389,7 @@ assert profile == "smoke" or bounded["exact"] < results["exact"][0][:, 0].mean()
 # %%
 #| label: fig-sets-bands
 #| caption: "The same nine points, read by four learners. None of their weights changed. Dotted line, the function; band, where 95% of the values are predicted to lie."
-#| alt: "Four panels with the same nine dots on a curve. CNP has a wide band whose middle misses many dots. ANP goes through the dots with a band that never gets thin and widens in the gaps. Sharp ANP and exact have bands that close at the dots and open in the gaps, nearly alike."
+#| alt: "Four panels with the same nine dots on a curve. CNP has a wide band whose middle misses several dots. ANP goes through the dots with a band that never gets thin and widens in the gaps. Sharp ANP and exact have bands that close at the dots and open in the gaps, the exact one wider."
 clumps = [[-1.8], [-1.6], [-1.25], [-1.0], [-0.7], [0.1], [1.2], [1.35], [1.7]]
 at = torch.cat([torch.tensor([clumps], device=device), line], dim=1)
 kernel = Kernel.single("rbf", 0.3, 0.8, device=device)
@@ -401,9 +406,9 @@ for panel, (name, one) in zip(panels.flat, four.items(), strict=True):
 # The CNP has grasped the large shape and blurs the rest. Its mean passes by points that it was
 # shown, and its band is wide everywhere to make up for it. The ANP goes through the points, but
 # even there its band keeps a width of $\pm 0.2$: the rule. In the sharp ANP the band closes at
-# the points and opens between them, much like that of the exact answer. Nobody told it how
-# sure to be. It was shown values of functions, and from how they scatter it found out
-# when to doubt.
+# the points and opens between them, as that of the exact answer does, if not as wide. Nobody
+# told it how sure to be. It was shown values of functions, and from how they scatter it found
+# out when to doubt.
 #
 # ## Is the uncertainty right?
 #
@@ -413,7 +418,7 @@ for panel, (name, one) in zip(panels.flat, four.items(), strict=True):
 # %%
 #| label: fig-sets-calibration
 #| caption: "Left: how often the true value lies in the central band of each promised probability; on the diagonal a learner is calibrated. Right: the same for the 95% band, with the queries grouped by how sure the exact answer is about them."
-#| alt: "Left, four curves; that of the bounded ANP lies far above the diagonal, the others near it. Right, coverage over four groups of queries; the exact answer stays near 0.95, the others fall from above it, the CNP most steeply, to 0.8."
+#| alt: "Left, four curves; that of the bounded ANP lies far above the diagonal, those of CNP and sharp ANP a little above it, the exact one on it. Right, coverage over four groups of queries; the exact answer stays near 0.95, the others fall from above it, the CNP most steeply, to 0.83."
 sureness, held = results["exact"][1][:, 1], {}
 _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
 left.plot([0, 1], [0, 1], ":", color=style.INK, lw=1)
@@ -432,11 +437,13 @@ _ = right.legend()
 # all values, whatever the support, is calibrated, and useless. The log-likelihood rewards
 # both, being honest and being narrow.
 #
-# On the right the 95% bands are sorted by how sure one *could* be. The exact answer keeps its
-# promise in every group. The CNP holds almost all values where little is uncertain, and far too
+# On the right the 95% bands are sorted by how sure one *could* be. The exact answer holds 94 to
+# 97% in every group; queries of one task err together, so 400 tasks measure no finer. The CNP
+# holds almost all values where little is uncertain, and far too
 # few where much is: the errors cancel in the total. It does not know well what it does not
 # know. Ask for calibration within groups that matter to you, not only overall.
 #
+# (sec-sets-mean)=
 # ## What a mean forgets
 #
 # The simplest question one can ask is about a point that was in the support. The answer is
@@ -479,17 +486,21 @@ for name, look in looks.items():
 axes.set(xlabel="examples read", ylabel="nats per target", xticks=sizes)
 _ = axes.legend(loc="upper left", fontsize="small")
 
-
 # %% [markdown]
 # With three points there is little to know, and all do poorly. With more, the curves part: the
-# mean stops gaining after one or two dozen, whereas whoever keeps the examples goes on learning
+# mean gains hardly anything after two dozen, whereas whoever keeps the examples goes on learning
 # from them. The price is next.
 #
 # ## What one more example costs
 #
-# A memory is paid for twice, in bytes and in time. Read $n$ examples, and then one more:
+# A memory is paid for twice, in bytes and in arithmetic. Read $n$ examples, and then one
+# more:
 
 # %%
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+
 def numbers(state):
     """How many numbers a state holds."""
     if isinstance(state, torch.Tensor):
@@ -498,42 +509,42 @@ def numbers(state):
 
 
 def price(learner, n):
-    """Milliseconds to read one more example after n, and kilobytes of state then."""
-    at, seconds = torch.linspace(-2, 2, n, device=device)[None, :, None], []
-    one_more = support[0][:, :1], support[1][:, :1]
+    """Millions of operations to read one more example after n; kilobytes of state then."""
+    at = torch.linspace(-2, 2, n, device=device)[None, :, None]
+    counter = FlopCounterMode(display=False)
     with torch.no_grad():
         state = learner.adapt(at, at.sin())
-        for _ in range(7):
-            began = clock(device)
-            after = learner.adapt(*one_more, state)
-            seconds.append(clock(device) - began)
-    return 1e3 * sorted(seconds)[3], 4e-3 * numbers(after)
+        with counter, sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
+            after = learner.adapt(support[0][:, :1], support[1][:, :1], state)
+    return counter.get_total_flops() / 1e6, 4e-3 * numbers(after)
 
 
 # %%
 #| label: fig-sets-cost
-#| caption: "Reading one example more after n of them: time (median of seven, one task), and the size of the state, at 4 bytes a number."
-#| alt: "Two log-log plots over 16 to 1024 examples. Left, time: CNP and SNAIL stay nearly flat, ANP rises steeply, and so does exact from 256 on. Right, size: CNP is flat, ANP and SNAIL rise in proportion, exact with the square."
+#| caption: "Reading one example more after n of them: multiplications and additions in matrix products, and the size of the state, at 4 bytes a number."
+#| alt: "Two log-log plots over 16 to 1024 examples. Left, operations: CNP is flat, SNAIL rises slowly, ANP steeply. Right, size: CNP is flat, ANP and SNAIL rise in proportion, exact with the square."
 lengths = (16, 64, 256, 1024)
 payers = {n: stored[n] for n in ("CNP", "ANP", "sharp SNAIL")} | {"exact": exact}
 prices = {name: [price(one, n) for n in lengths] for name, one in payers.items()}
 _, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3))
 for name in payers:
-    milliseconds, kilobytes = zip(*prices[name], strict=True)
-    left.loglog(lengths, milliseconds, label=name, **looks[name])
+    operations, kilobytes = zip(*prices[name], strict=True)
+    if name != "exact":  # triangular systems are not among what is counted
+        left.loglog(lengths, operations, label=name, **looks[name])
     right.loglog(lengths, kilobytes, label=name, **looks[name])
-left.set(xlabel="examples already read", ylabel="milliseconds for one more")
+left.set(xlabel="examples already read", ylabel="million operations for one more")
 right.set(xlabel="examples already read", ylabel="kilobytes of state")
-_ = left.legend()
-assert prices["CNP"][0][1] == prices["CNP"][-1][1]
+_ = right.legend()
+assert prices["CNP"][0] == prices["CNP"][-1]
 
 # %% [markdown]
 # The state of a CNP has one size forever, and one more example is one more term in a sum. SNAIL
-# compares the newcomer with all that it keeps: time and memory grow linearly, so slowly that
-# the time hardly shows it yet. The ANP lets the newcomer change what every old example says,
-# and looks at all pairs again. That is the price of the full square in [](#fig-sets-masks), and
-# one reason why language models wear the mask on the right. The exact answer keeps a matrix of
-# all pairs, and so its state grows with the square.
+# compares the newcomer with all that it keeps, so arithmetic and memory grow linearly, the
+# former from a high base: its convolutions. The ANP lets the newcomer change what every old
+# example says, and looks at all pairs again. That is the price of the full square in
+# [](#fig-sets-masks), and one reason why language models wear the mask on the right. The exact
+# answer keeps a matrix of all pairs, and so its state grows with the square, as does the work
+# of adding a row to it.
 #
 # ## What breaks it
 #
@@ -561,14 +572,14 @@ for world, changed in worlds.items():
     print(f"{world:22}" + "".join(f"{score:14.2f}" for score in broken[world]))
 
 # %% [markdown]
-# Slow functions are predicted even better than those of training, though not by as much as
-# they could be: the exact answer gains 0.8 nats, the ANP 0.5. Rougher functions cost everybody
-# who expects smooth ones. On fast and on periodic functions the ANP falls far below what it
-# scored untrained.
+# Slow functions are predicted even better than those of training: the exact answer gains 0.7
+# nats, the ANP 0.6. Rougher functions cost everybody who expects smooth ones. On fast and on
+# periodic functions the ANP falls far below what it scored untrained.
 #
 # Look at the third column before you blame the network. The mixture is *exact*, by the best of
-# all rules, under the belief that kernels are RBF with $\ell$ between 0.1 and 0.6. Where that is
-# false it fails far worse, because it is so sure. A learner's prior is $p(\mathcal{T})$.
+# all rules, under the belief that kernels are RBF with $\ell$ between 0.1 and 0.6. Where
+# functions turn faster than that, or repeat, it fails far worse, because it is so sure. A learner's prior
+# is $p(\mathcal{T})$.
 # What is impossible under it will not be learned from any support, by whatever arithmetic.
 #
 # ## Exercises
@@ -583,8 +594,8 @@ for world, changed in worlds.items():
 # ::::{solution} ex-sets-moments
 # :label: sol-sets-moments
 # :class: dropdown
-# Let $y$ have mean $m$ and variance $v$. Then $\mathbb{E} \log \mathcal{N}(y; \mu, \sigma^2) = -\frac12
-# \ln 2\pi\sigma^2 - \frac{v + (m - \mu)^2}{2\sigma^2}$. It is largest at $\mu = m$ for every
+# Let $y$ have mean $m$ and variance $v$. Then
+# $\mathbb{E} \log \mathcal{N}(y; \mu, \sigma^2) = -\frac12 \ln 2\pi\sigma^2 - \frac{v + (m - \mu)^2}{2\sigma^2}$. It is largest at $\mu = m$ for every
 # $\sigma$; then the derivative by $\sigma^2$, $-\frac{1}{2\sigma^2} + \frac{v}{2\sigma^4}$, is
 # zero at $\sigma^2 = v$ and changes from plus to minus there.
 #
@@ -606,8 +617,9 @@ print("others:", ", ".join(f"{score:.3f}" for score in scores[1:]))
 # %% [markdown]
 # :::{exercise} Every point twice
 # :label: ex-sets-twice
-# *Medium, 15 minutes.* Show each learner the support of a task and then the very same points
-# again. Whose prediction should change, whose does, and why?
+# *Medium, 15 minutes.* Show each learner the support of a task, and then every point once more,
+# as a second, independent measurement that happened to give the same value. Whose prediction
+# should change, whose does, and why?
 # :::
 #
 # ::::{solution} ex-sets-twice
@@ -621,8 +633,9 @@ print("others:", ", ".join(f"{score:.3f}" for score in scores[1:]))
 # :::{embed} #cell-sets-twice
 # :::
 #
-# SNAIL, for which the copies are a longer sequence, takes them for news and becomes too sure: its
-# 95% band, which held 92% of the values, holds 85%. A transformer neural process, in which all
+# SNAIL, for which the copies are a longer sequence, takes them for much news. Its deviations
+# shrink by more than a quarter, those of the exact answer by a fiftieth, and its 95% band, which
+# held 96% of the values, holds 92%. A transformer neural process, in which all
 # tokens see the examples and nothing else, has the blind spot of the ANP; a causal transformer
 # has not, even without positions.
 # ::::

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 
 
@@ -29,15 +27,3 @@ def choose(device: str) -> torch.device:
             'Use "auto", "cpu", or a device that torch reports as available.'
         ) from error
     return torch.device(device)
-
-
-def clock(device: torch.device) -> float:
-    """Seconds, to time work on that device by the difference of two readings.
-
-    On a CPU the processor time of this process, which other programs do not disturb;
-    elsewhere the time on the wall, once the device has done all it was given.
-    """
-    if device.type == "cpu":
-        return time.process_time()
-    getattr(torch, device.type).synchronize()
-    return time.perf_counter()
