@@ -36,8 +36,8 @@ import torch
 from matplotlib import pyplot as plt
 
 from labkit.device import choose
-from labkit.randomness import seeded
-from labkit.evaluation import evaluate
+from labkit.randomness import VALIDATION, seeded
+from labkit.evaluation import evaluate, task_scores
 from labkit.figures.style import INK
 from labkit.figures.objective import plot_prediction, plot_task
 from labkit.learners.baselines.fine_tuning import FineTuning
@@ -262,7 +262,8 @@ class FixedFunction(Learner):
 # ::::
 
 # %%
-error = partial(evaluate, score=squared_error, tasks_per_batch=100, device=device)
+options = {"score": squared_error, "tasks_per_batch": 100, "device": device}
+error, errors = partial(evaluate, **options), partial(task_scores, **options)
 fixed = FixedFunction(best_fixed_function)
 measured = error(fixed, tasks, n_tasks=10_000, seed=seed)
 floor = sinusoids.best_fixed_error()
@@ -398,7 +399,7 @@ plt.show()
 
 # %%
 for name, start in (("joint training", joint), ("learned start", learned)):
-    before, after = (error(tuned(start, k), tasks, seed=seed + 1) for k in (0, 10))
+    before, after = (error(tuned(start, k), tasks, seed=seed) for k in (0, 10))
     print(f"{name:14}  before {before}  after {after}")
 
 # %% [markdown]
@@ -428,7 +429,7 @@ for name, start in (("joint training", joint), ("learned start", learned)):
 # are three streams with different seeds.
 
 # %%
-validation_seed, test_seed = seed + 1_000, seed + 2_000
+validation = {"n_tasks": 100, "seed": seed, "stream": VALIDATION}
 candidates = by_profile(
     profile, smoke=(0, 1), book=(0, 1, 10, 50, 250), paper=(0, 1, 10, 50, 250)
 )
@@ -437,9 +438,8 @@ candidates = by_profile(
 def tested(start, shot):
     """The test error of a start after the number of steps that validation prefers."""
     tasks = Sinusoids(shot, query=50)
-    of_validation = partial(error, tasks=tasks, n_tasks=100, seed=validation_seed)
-    best = min(candidates, key=lambda k: of_validation(start(k)).mean)
-    return best, error(start(best), tasks, n_tasks=600, seed=test_seed)
+    best = min(candidates, key=lambda k: errors(start(k), tasks, **validation).mean())
+    return best, error(start(best), tasks, n_tasks=600, seed=seed)
 
 
 # %%
@@ -548,8 +548,8 @@ seen, fresh = [], []
 for count in counts:
     listed = Listed(amplitude[:count], phase[:count], Sinusoids(shot=10, query=50))
     learner = tuned(meta_trained(listed, inner_steps=1, steps=steps // 4), 10)
-    seen.append(error(learner, listed, seed=test_seed))
-    fresh.append(error(learner, listed.points, seed=test_seed))
+    seen.append(error(learner, listed, seed=seed))
+    fresh.append(error(learner, listed.points, seed=seed))
 
 # %% tags=["hide-input"]
 #| label: fig-objective-seen
@@ -595,7 +595,7 @@ characters = draw_alphabets(4, 10, drawings=6, generator=seeded(seed, "glyphs", 
 few_shot = FewShot(characters, way=5, shot=1, query=5)
 n_tasks = by_profile(profile, smoke=20, book=200, paper=600)
 learner = ProtoNet(Conv4(seed=seed).to(device))
-untrained = evaluate(learner, few_shot, n_tasks=n_tasks, seed=test_seed)
+untrained = evaluate(learner, few_shot, n_tasks=n_tasks, seed=seed)
 print(f"untrained, 5-way 1-shot: {untrained.percent()} (guessing: 20%)")
 assert untrained.mean - untrained.ci95 > 0.2
 
@@ -691,7 +691,7 @@ print(f"support {on_support:.1f}, query {on_query:.1f}")
 # %% tags=["remove-cell"]
 #| label: cell-objective-interval
 few, many = (
-    error(tuned(learned, 50), Sinusoids(5, query), n_tasks=300, seed=test_seed).ci95
+    error(tuned(learned, 50), Sinusoids(5, query), n_tasks=300, seed=seed).ci95
     for query in (20, 200)
 )
 print(f"about {round(300 * (few / 0.02) ** 2, -3):,.0f} tasks")
@@ -744,7 +744,7 @@ class OnePoint(Learner):
         return torch.sin(query_x - phase) @ coefficients.mT
 
 
-best = error(OnePoint(), Sinusoids(1, 50), seed=test_seed)
+best = error(OnePoint(), Sinusoids(1, 50), seed=seed)
 print(f"best possible {best}, learned start {adapted[0]:.2f}")
 assert best.mean < adapted[0]
 
