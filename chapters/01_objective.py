@@ -35,6 +35,7 @@ from functools import partial
 import torch
 from matplotlib import pyplot as plt
 
+# %% tags=["hide-input"]
 from labkit.device import choose
 from labkit.randomness import VALIDATION, seeded
 from labkit.evaluation import evaluate, task_scores

@@ -132,8 +132,8 @@ plot_task(episode[task : task + 1], unit[0], unit[1:], shots=(1, 5))
 
 # %% [markdown]
 # Look first at what did not happen. Between the left and the right column no weight of the
-# network changed, and none has heard of these three characters. Four more drawings of each
-# class arrived, three averages moved, and with them the borders.
+# network changed, and no weight was ever trained on these three characters. Four more
+# drawings of each class arrived, three averages moved, and with them the borders.
 #
 # On the left a class is what one drawing happens to look like. That drawing lies somewhere
 # among its kind, sometimes at the rim, and the border, half way to the next prototype, cuts
@@ -354,7 +354,7 @@ print(f"same probabilities from {kept:.0%} of the squared distance to the centre
 # %%
 #| label: fig-embedding
 #| caption: "Eight characters, 15 drawings of each, on the first two principal components. Network outputs are scaled to unit length. Below each title: how many of the drawings have one of their own character as nearest neighbour, in all dimensions; and how much of the variance the plane keeps. Colours repeat after four characters."
-#| alt: "Three panels of small drawings scattered over a plane. As pixels and before training they are mixed. After training drawings of the same character lie together in clusters."
+#| alt: "Three panels of small drawings scattered over a plane. As pixels and before training they are mixed. After training most drawings of the same character lie together."
 eight_way = FewShot(fresh, way=8, shot=1, query=15, within_alphabet=True)
 episode = eight_way.sample(1, generator=seeded(seed, "episode of eight", device=device))
 drawings, labels = episode.query_x[0], episode.query_y[0].argmax(-1)
@@ -374,8 +374,8 @@ assert profile == "smoke" or own_kind[2] > own_kind[0]
 
 # %% [markdown]
 # In pixels the nearest neighbour is often another character drawn at the same place.
-# After training it is nearly always the same character: these are compact clusters, which
-# is as near as training came to the balls of the second reading. Where two of them
+# After training it is the same character for all but one in twenty drawings: most
+# characters are clusters, as near as training came to the balls of the second reading. Where two of them
 # overlap in the figure, they must lie apart in other directions, or their drawings would
 # be each other's nearest neighbours.
 #
@@ -386,7 +386,7 @@ assert profile == "smoke" or own_kind[2] > own_kind[0]
 # %%
 #| label: fig-shots
 #| caption: Accuracy against the number of support drawings of each class, on 5-way tasks within fresh alphabets; cosine, inductive, bars are 95% intervals over 100 tasks.
-#| alt: A rising curve over 1, 2, 5 and 10 shots that flattens.
+#| alt: A curve over 1, 2, 5 and 10 shots that rises from one to two and is flat from there on.
 shots = (1, 2, 5, 10)
 few_shot = [FewShot(fresh, 5, k, query=5, within_alphabet=True) for k in shots]
 by_shot = [evaluate(learner, t, n_tasks=n_tasks // 2, seed=seed) for t in few_shot]
@@ -396,8 +396,9 @@ axes.set(xlabel="drawings of each class (shots)", ylabel="accuracy", xticks=shot
 assert profile == "smoke" or by_shot[-1].mean > by_shot[0].mean
 
 # %% [markdown]
-# The second drawing brings the most, and after five there is little left to gain. The variance
-# of a mean of $K$ draws is $1/K$ of that of one: the second drawing takes half of it away.
+# The second drawing brings most of the gain; beyond it the curve is flat within its
+# intervals. The variance of a mean of $K$ draws is $1/K$ of that of one: the second drawing
+# takes half of it away.
 #
 # ## The sceptic's table
 #
@@ -474,8 +475,8 @@ assert profile == "smoke" or table[-1] > max(table[:-1])
 # 5-way tasks a step match the test; one 60-way task does not, and comes out ahead. In a 60-way
 # task a drawing must keep its distance from 59 others at once, among them the few that really
 # resemble it; in a 5-way task those seldom meet. {cite:t}`snell2017prototypical` (section 2.6)
-# found the same and train Omniglot 60-way. The number of shots they advise to match;
-# {cite:t}`cao2020theoretical` derive why. Mind what the intervals mean: they measure these
+# found the same and train Omniglot 60-way. They advise to train with as many shots as the
+# test has; {cite:t}`cao2020theoretical` derive why. Mind what the intervals mean: they measure these
 # trained networks on more tasks. Another training seed would move each row too.
 #
 # ## Real characters
@@ -548,7 +549,7 @@ HTML(records.html_table(shipped, caption, tasks="held-out alphabets*"))
 # %%
 name = "held-out alphabets, 5-way 1-shot between alphabets"
 recorded = [record.result(name).mean for record in shipped]
-assert 0.95 <= recorded[0] < recorded[1]
+assert 0.94 < recorded[0] < recorded[1]
 if available:
     reloaded = ProtoNet(Views(ResNet()), "cosine").to(device).eval()
     records.load_weights(reloaded, "protonet-glyphs")
