@@ -25,6 +25,12 @@ def chapter(tmp_path: Path) -> Path:
     return tmp_path / "01_first.ipynb"
 
 
+@pytest.fixture
+def as_called_by_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are not enforced, as nobody enforces them outside the tests."""
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+
+
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
     """No test leaves its figures to the next."""

@@ -1,5 +1,8 @@
 """Changed tasks are the tasks of the seed, changed."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from labkit.randomness import seeded
@@ -37,3 +40,10 @@ def test_the_same_seed_gives_the_same_change_and_each_batch_another():
             noted.sample(2, generator=source)
     assert draws[:2] == draws[2:]
     assert draws[0] != draws[1]
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+def test_what_cannot_be_sampled_is_refused():
+    episode: Any = TASKS.sample(1, generator=seeded(0))
+    with pytest.raises(ValueError, match=r"tasks must be a distribution.*is Episode"):
+        Changed(episode, lambda e, g: e)

@@ -4,6 +4,8 @@ Drawing d of class c is an image that says so in two of its pixels, so that a te
 read off an episode which drawings it is made of.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ def tagged(sizes=(5, 2, 4), drawings=6, prefix=""):
     images = torch.zeros(n, drawings, 3, 3, dtype=torch.uint8)
     images[:, :, 0, 0] = torch.arange(n)[:, None]
     images[:, :, 0, 1] = torch.arange(drawings)
+    images[:, :, 2, 2] = 255
     alphabets = tuple(prefix + "ABCDEFGH"[i] for i in range(len(sizes)))
     return CharacterSet(
         images=images,
@@ -129,6 +132,7 @@ def test_the_seed_decides_the_tasks():
     assert not torch.equal(one.query_x, other.query_x)
 
 
+@pytest.mark.usefixtures("as_called_by_readers")
 @pytest.mark.parametrize(
     ("arguments", "numbers"),
     [
@@ -136,11 +140,25 @@ def test_the_seed_decides_the_tasks():
         (dict(way=6, shot=1, query=1, within_alphabet=True), "way=6 .* largest has 5"),
         (dict(way=2, shot=2, query=5), "need 7 .* there are 6"),
         (dict(way=2, shot=0, query=5), "shot=0"),
+        (dict(way=5.0, shot=1, query=1), "way=5.0 must be a whole number"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_it_is_tried(arguments, numbers):
     with pytest.raises(ValueError, match=numbers):
         FewShot(tagged(), **arguments)
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+def test_few_shot_tasks_are_of_a_set_of_characters():
+    with pytest.raises(ValueError, match=r"must be a CharacterSet.*is Tensor"):
+        FewShot(GOOD.images, 2, 1, 1)
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+@pytest.mark.parametrize("size", [0, 28.0])
+def test_a_size_is_a_whole_number_of_pixels(size):
+    with pytest.raises(ValueError, match=f"size={size} must be a whole number"):
+        GOOD.resize(size)
 
 
 def test_characters_and_generator_on_different_devices_are_refused():
@@ -244,6 +262,39 @@ def test_fields_of_unequal_length_are_refused():
             ("A/0",),
             ("A",),
         )
+
+
+GOOD = tagged()
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("images", GOOD.images / 255, r"torch.float32. .* \(255 \* images\)"),
+        ("images", GOOD.images > 0, "is torch.bool"),
+        ("images", GOOD.images.numpy(), "ndarray.*torch.from_numpy"),
+        ("images", GOOD.images[:, 0], r"the shape \[11, 3, 3\]"),
+        ("images", GOOD.images[:, :0], r"the shape \[11, 0, 3, 3\]"),
+        ("images", GOOD.images // 255, "zeros and ones alone.*255 \\* images"),
+        ("images", 255 - GOOD.images, "89% ink: it seems inverted.*255 - images"),
+        ("alphabet", GOOD.alphabet.int(), "must be an int64 tensor"),
+        ("alphabet", GOOD.alphabet.tolist(), "must be an int64 tensor"),
+        ("alphabet", GOOD.alphabet[:, None], "must be an int64 tensor"),
+        ("alphabet", GOOD.alphabet + 1, "from 1 to 3, and there are 3"),
+        ("alphabet", GOOD.alphabet - 1, "from -1 to 1, and there are 3"),
+        ("alphabet", GOOD.alphabet.to("meta"), "on cpu and alphabet on meta"),
+        ("names", range(11), "names must be a tuple of strings"),
+        ("names", "abcdefghijk", "names must be a tuple of strings"),
+        ("alphabets", "ABC", "alphabets must be a tuple of strings"),
+        ("alphabets", ("A", "B", "A"), "1 alphabets come more than once, first 'A'"),
+    ],
+)
+def test_fields_of_another_kind_are_named_with_what_makes_them_right(
+    field, value, message
+):
+    with pytest.raises(ValueError, match=message):
+        replace(GOOD, **{field: value})
 
 
 @pytest.mark.parametrize(("old", "new"), [(12, 5), (105, 28), (7, 7), (5, 12)])

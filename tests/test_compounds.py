@@ -58,5 +58,10 @@ def test_the_seed_decides(characters):
 
 
 def test_no_compounds_at_all_is_refused(characters):
-    with pytest.raises(ValueError, match="one or more"):
+    with pytest.raises(ValueError, match="n=0 must be a whole number of at least 1"):
         compounds(characters, 0, generator=seeded(0))
+
+
+def test_compounds_of_nothing_are_refused(characters):
+    with pytest.raises(ValueError, match="holds none"):
+        compounds(characters.select([]), 1, generator=seeded(0))

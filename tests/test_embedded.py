@@ -67,3 +67,18 @@ def test_training_sees_the_image_alone():
 def test_a_drawing_averaged_over_views_does_not_depend_on_its_companions():
     network, x = Views(Conv4(width=8)).eval(), torch.rand(4, 1, 28, 28)
     torch.testing.assert_close(network(x)[:1], network(x[:1]))
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (torch.zeros(95, 4), r"each of the 16 · 6 drawings, .* \[95, 4\]"),
+        (torch.zeros(96, 4, 1), r"\[96, 4, 1\]"),
+        (torch.zeros(96, 4).long(), "torch.int64"),
+        (torch.zeros(96, 4, device="meta"), "on meta and the characters on cpu"),
+    ],
+)
+def test_features_must_be_one_row_of_numbers_for_each_drawing(embeddings, message):
+    with pytest.raises(ValueError, match=message):
+        Embedded(CHARACTERS, 5, 1, 3, embeddings=embeddings)

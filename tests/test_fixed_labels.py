@@ -1,5 +1,6 @@
 """Labels that stay, and labels that are drawn with each task."""
 
+import pytest
 import torch
 
 from labkit.randomness import seeded
@@ -60,3 +61,21 @@ def test_permuted_labels_agree_within_a_task_and_differ_between_tasks():
 
 def test_permuting_changes_the_labels_alone():
     assert torch.equal(draw(permuted=True).query_x, draw(permuted=False).query_x)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ((), "each label needs a group"),
+        ((GROUPS[0], GROUPS[1].resize(3)), "must agree"),
+        ((GROUPS[0], GROUPS[0]), "4 classes are in several groups, first 'A/0'"),
+    ],
+)
+def test_groups_that_give_no_labels_are_refused_before_a_task_is_drawn(groups, message):
+    with pytest.raises(ValueError, match=message):
+        FixedLabels(groups, query=2)
+
+
+def test_too_few_drawings_are_refused_before_a_task_is_drawn():
+    with pytest.raises(ValueError, match="shot=3 and query=3 need 6"):
+        FixedLabels(GROUPS, shot=3, query=3)

@@ -1,9 +1,11 @@
 """Warped tasks: other pixels, the same task."""
 
+import pytest
 import torch
 
 from labkit.episode import Episode
 from labkit.randomness import seeded
+from labkit.tasks.sinusoids import Sinusoids
 from labkit.tasks.warped import Warped
 
 
@@ -91,3 +93,24 @@ def test_every_image_has_a_map_of_its_own_and_labels_stay():
     assert flat.unique(dim=0).shape[0] > 790
     assert not torch.equal(episode.support_x, episode.query_x)
     assert torch.equal(episode.support_y, plain.support_y)
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(tasks=Dots().sample(1, generator=seeded(0))), "tasks must .*is Episode"),
+        (dict(tasks=Dots(), linear=-0.1), "linear=-0.1 must be a standard deviation"),
+        (dict(tasks=Dots(), shift=float("nan")), "shift=nan must be"),
+        (dict(tasks=Dots(), bend="0.1"), "bend='0.1' must be"),
+    ],
+)
+def test_what_is_no_task_or_no_deviation_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Warped(**arguments)
+
+
+@pytest.mark.usefixtures("as_called_by_readers")
+def test_only_images_can_be_moved():
+    with pytest.raises(ValueError, match=r"Warped moves images.*float32 \[2, 10, 1\]"):
+        Warped(Sinusoids(shot=10)).sample(2, generator=seeded(0))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from labkit.episode import Episode, TaskDistribution
+from labkit.tasks.checks import require_tasks
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,16 @@ class Changed:
 
     That one is a copy. So the tasks of a seed are those that it draws without a change,
     and what two changes do can be compared task by task.
+
+    Raises:
+        ValueError: `tasks` cannot be sampled.
     """
 
     tasks: TaskDistribution
     change: Callable[[Episode, torch.Generator], Episode]
+
+    def __post_init__(self) -> None:
+        require_tasks(tasks=self.tasks)
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
         """Episodes of the shapes that `change` gives them."""

@@ -6,7 +6,6 @@ N classes, permutes them, and draws K + Q different drawings of each.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,12 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from labkit.episode import Episode
+from labkit.tasks.checks import (
+    require_counts,
+    require_indices,
+    require_ink,
+    require_names,
+)
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,11 @@ class CharacterSet:
             precedes it is the *origin*. Selections and splits move all copies of an
             origin together, so that no method of this class can put a character into
             one set and its rotation into another.
+        alphabets: the name of each alphabet, all different.
 
     Raises:
-        ValueError: the fields do not describe the same classes, or a name comes twice.
+        ValueError: a field is not of that kind, or the fields do not describe the same
+            classes, or a name comes twice, or the images are no ink from 0 to 255.
     """
 
     images: UInt8[Tensor, "classes drawings H W"]
@@ -43,18 +50,19 @@ class CharacterSet:
     alphabets: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        require_ink(self.images)
+        require_names(self.names, "names")
+        require_names(self.alphabets, "alphabets")
         if not len(self.images) == len(self.alphabet) == len(self.names):
             raise ValueError(
                 f"{len(self.images)} classes of images, {len(self.alphabet)} alphabet "
                 f"indices and {len(self.names)} names must be equally many."
             )
-        repeated = [name for name, n in Counter(self.names).items() if n > 1]
-        if repeated:
+        require_indices(self.alphabet, len(self.alphabets))
+        if self.alphabet.device != self.images.device:
             raise ValueError(
-                f"{len(repeated)} names come more than once, first {repeated[0]!r}. A "
-                "class that is there twice could be drawn as two classes of one task. "
-                "Give each class its own name; of sets that share an alphabet, select "
-                "the alphabets to keep before you concatenate."
+                f"images are on {self.images.device} and alphabet on "
+                f"{self.alphabet.device}: they must be on one device."
             )
 
     def __len__(self) -> int:
@@ -217,7 +225,11 @@ def area_resize(
     """Each new pixel is the mean of the area it covers, fractions of pixels included.
 
     The mean of the ink is thus the same at every size, up to rounding to a byte.
+
+    Raises:
+        ValueError: the size is no whole number of at least 1.
     """
+    require_counts(size=size)
     across, down = (_coverage(n, size, images.device) for n in images.shape[:-3:-1])
     return (down @ images.to(torch.float32) @ across.T).round().to(torch.uint8)
 
@@ -267,11 +279,12 @@ class FewShot:
     permuted_labels: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.way, self.shot, self.query) < 1:
+        if not isinstance(self.characters, CharacterSet):
             raise ValueError(
-                f"way={self.way}, shot={self.shot} and query={self.query} must each "
-                "be at least 1."
+                "characters must be a CharacterSet, as omniglot.load returns one, and "
+                f"is {type(self.characters).__name__}."
             )
+        require_counts(way=self.way, shot=self.shot, query=self.query)
         classes, drawings = self.characters.images.shape[:2]
         if self.shot + self.query > drawings:
             raise ValueError(

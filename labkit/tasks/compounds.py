@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit.tasks.characters import CharacterSet
+from labkit.tasks.checks import require_counts
 
 OVERLAP = 0.15
 """By how much of the side the two parts reach into each other."""
@@ -28,10 +29,11 @@ def compounds(
     number: in Omniglot they are by one hand, if the parts are of one alphabet.
 
     Raises:
-        ValueError: n is not positive.
+        ValueError: n is no whole number of at least 1, or there is no character.
     """
-    if n < 1:
-        raise ValueError(f"n={n} compounds; ask for one or more.")
+    require_counts(n=n)
+    if not len(characters):
+        raise ValueError("A compound is made of characters, and this set holds none.")
     at = generator.device
     parts = torch.randint(len(characters), (n, 2), generator=generator, device=at)
     share = 0.5 + 0.2 * torch.rand(n, generator=generator, device=at)

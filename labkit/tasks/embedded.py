@@ -23,9 +23,27 @@ class Embedded(FewShot):
 
     Attributes:
         embeddings: of drawing d of class c in row c · drawings + d.
+
+    Raises:
+        ValueError: there is not one row of features for each drawing; or as `FewShot`.
     """
 
     embeddings: Float[Tensor, "rows D"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        classes, drawings = self.characters.images.shape[:2]
+        e = self.embeddings
+        if e.ndim != 2 or len(e) != classes * drawings or not e.is_floating_point():
+            raise ValueError(
+                f"embeddings must be floats [rows, D], a row for each of the "
+                f"{classes} · {drawings} drawings, and are {e.dtype} {list(e.shape)}."
+            )
+        if e.device != self.characters.images.device:
+            raise ValueError(
+                f"embeddings are on {e.device} and the characters on "
+                f"{self.characters.images.device}: they must be on one device."
+            )
 
     @classmethod
     def by(cls, network: nn.Module, tasks: FewShot) -> Embedded:

@@ -8,6 +8,7 @@ of every task anew, as `FewShot` does, and changes nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -23,13 +24,33 @@ class FixedLabels:
     The same generator draws the same drawings whether labels are permuted or not.
 
     Raises:
-        ValueError: a group has not enough drawings of each class.
+        ValueError: there is no group, a group has not enough drawings of each class, a
+            class is in two groups, or the groups have images of several sizes.
     """
 
     groups: tuple[CharacterSet, ...]
     shot: int = 1
     query: int = 5
     permuted: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise ValueError("groups is empty: each label needs a group of classes.")
+        for group in self.groups:
+            FewShot(group, 1, self.shot, self.query)
+        sizes = sorted({tuple(group.images.shape[2:]) for group in self.groups})
+        if len(sizes) > 1:
+            raise ValueError(
+                f"The groups have images of {sizes} pixels: they must agree. Use "
+                "resize to bring all to one size."
+            )
+        names = Counter(name for group in self.groups for name in group.names)
+        shared = [name for name, n in names.items() if n > 1]
+        if shared:
+            raise ValueError(
+                f"{len(shared)} classes are in several groups, first {shared[0]!r}: "
+                "each has one label, so it belongs to one group."
+            )
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
         """x [T, S, 1, H, W] and [T, Q, 1, H, W], targets one-hot over the groups."""

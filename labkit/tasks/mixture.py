@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from labkit.episode import Episode, TaskDistribution
+from labkit.tasks.checks import require_tasks
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Mixture:
     multiple, the first kinds have what is left over.
 
     Raises:
-        ValueError: not one weight for each kind, a negative one, or all of them 0.
+        ValueError: not one weight for each kind, or one that is no whole number or
+            negative, or all of them 0, or a kind cannot be sampled.
     """
 
     kinds: tuple[TaskDistribution, ...]
@@ -29,13 +31,20 @@ class Mixture:
                 f"{len(self.kinds)} kinds of tasks need as many weights, not "
                 f"{len(self.weights)}."
             )
-        if min(self.weights) < 0 or not any(self.weights):
+        whole = all(isinstance(weight, int) for weight in self.weights)
+        if not whole or not any(self.weights) or min(self.weights) < 0:
             raise ValueError(
-                f"weights={self.weights}: none may be negative, nor all of them 0."
+                f"weights={self.weights} must be whole numbers, so many tasks of each "
+                "kind: none may be negative, nor all of them 0."
             )
+        require_tasks(**{f"kinds[{i}]": kind for i, kind in enumerate(self.kinds)})
 
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
-        """T tasks, kind after kind, of the shapes that all kinds share."""
+        """T tasks, kind after kind, of the shapes that all kinds share.
+
+        Raises:
+            ValueError: the kinds do not share their shapes.
+        """
         turns = [kind for kind, n in enumerate(self.weights) for _ in range(n)]
         counts = [0] * len(self.kinds)
         for task in range(n_tasks):
@@ -45,6 +54,15 @@ class Mixture:
             for kind, count in zip(self.kinds, counts, strict=True)
             if count
         ]
+        shapes = [
+            [list(getattr(part, field.name).shape[1:]) for field in fields(Episode)]
+            for part in parts
+        ]
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError(
+                "All kinds of a Mixture must have support and query, x and y, of the "
+                f"same shapes, and a task has {' or '.join(map(str, shapes))}."
+            )
         return Episode(
             *(
                 torch.cat([getattr(part, field.name) for part in parts])

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit.episode import Episode, TaskDistribution
+from labkit.tasks.checks import require_deviations, require_tasks
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Warped:
         shift: standard deviation of the translation, as a fraction of the image's side.
         bend: standard deviation, as the same fraction, of the displacement of 4 × 4
             points spread over the image; what lies between them follows smoothly.
+
+    Raises:
+        ValueError: `tasks` cannot be sampled, or a standard deviation is negative or
+            not finite.
     """
 
     tasks: TaskDistribution
@@ -32,8 +37,16 @@ class Warped:
     shift: float = 0.04
     bend: float = 0.0
 
+    def __post_init__(self) -> None:
+        require_tasks(tasks=self.tasks)
+        require_deviations(linear=self.linear, shift=self.shift, bend=self.bend)
+
     def sample(self, n_tasks: int, *, generator: torch.Generator) -> Episode:
-        """The same tasks, every image moved; shapes as they were."""
+        """The same tasks, every image moved; shapes as they were.
+
+        Raises:
+            ValueError: x is not of images.
+        """
         episode = self.tasks.sample(n_tasks, generator=generator)
         return Episode(
             self._warp(episode.support_x, generator),
@@ -45,6 +58,11 @@ class Warped:
     def _warp(
         self, images: Float[Tensor, "T B 1 H W"], generator: torch.Generator
     ) -> Float[Tensor, "T B 1 H W"]:
+        if images.ndim != 5 or not images.is_floating_point():
+            raise ValueError(
+                "Warped moves images, float [tasks, examples, channels, H, W], and x "
+                f"of these tasks is {images.dtype} {list(images.shape)}."
+            )
         flat = images.flatten(0, 1)
         maps = torch.randn(
             len(flat), 2, 3, generator=generator, device=generator.device
