@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -151,7 +152,59 @@ def test_a_folder_is_the_one_asked_for_else_the_named_one_else_ours(
 def test_the_readme_of_the_data_names_every_file_with_its_checksums():
     readme = (Path(__file__).parents[1] / "data" / "README.md").read_text()
     for part, published in omniglot.FILES.items():
+        assert omniglot.CONTENT.get(part, "") in readme
         (row,) = [row for row in readme.splitlines() if row.startswith(f"| `{part}`")]
         assert published.name in row
         for kind, value in published.checksums.items():
             assert f"{kind.replace('_', ' ')} `{value}`" in row
+
+
+def test_two_downloads_at_once_do_not_disturb_each_other(address, tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(
+            pool.map(
+                lambda _: downloads.fetch(file(f"{address}/whole"), tmp_path), "abcd"
+            )
+        )
+    assert set(paths) == {tmp_path / "a.zip"} == set(tmp_path.iterdir())
+    assert paths[0].read_bytes() == CONTENT
+
+
+def test_a_download_without_end_is_cut_off(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "MOST_BYTES", 1000)
+    with pytest.raises(DamagedData, match=r"has more than 1,000 bytes.*was not kept"):
+        downloads.fetch(file(f"{address}/whole"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_fetched(tmp_path):
+    (tmp_path / "taken").write_text("no folder")
+    unreachable = file("http://127.0.0.1:9/a.zip")
+    with pytest.raises(MissingData, match=r"taken/data cannot be made.*LABKIT_DATA"):
+        downloads.fetch(unreachable, tmp_path / "taken" / "data")
+
+
+def test_what_is_unpacked_is_found_after_the_archive_in_either_place(tmp_path):
+    data = DataFile("omniglot", "a.zip", "", {"sha256": SHA256}, ("theirs",))
+    with pytest.raises(MissingData, match=r"a.zip is not in"):
+        downloads.find(data, tmp_path)
+    for place in ("theirs/a", "theirs/a.zip", "a", "a.zip"):
+        path = tmp_path / place
+        if path.suffix:
+            path.write_bytes(CONTENT)
+        else:
+            path.mkdir(parents=True)
+        assert downloads.find(data, tmp_path) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "checksums", "message"),
+    [
+        ("../a.zip", {"sha256": SHA256}, "that of a file, not a path"),
+        ("a.zip", {}, r"at least one checksum.*given \[\]"),
+        ("a.zip", {"crc32": "0"}, r"sha256, md5, git_blob.*given \['crc32'\]"),
+    ],
+)
+def test_a_file_that_could_not_be_trusted_is_not_described(name, checksums, message):
+    with pytest.raises(ValueError, match=message):
+        DataFile("omniglot", name, "", checksums)

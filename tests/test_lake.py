@@ -73,6 +73,10 @@ PAIR = "run02/test/item01.png run02/training/class01.png\n"
         ({LABELS: PAIR}, r"runs of \[1, 3\] characters"),
         ({"run02/test/item02.png": None}, "item02.png .* cannot be read"),
         ({"run01/training/class03.png": b"no"}, "class03.png .* cannot be read"),
+        (
+            {LABELS: "run02/test/item01.png ../secret.png\n"},
+            "../secret.png of .*all_runs.zip cannot be read: it is not there",
+        ),
     ],
 )
 def test_a_missing_or_garbled_file_is_named(tmp_path, changes, message):

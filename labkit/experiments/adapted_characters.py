@@ -28,7 +28,6 @@ from labkit.experiments.characters import (
 )
 from labkit.experiments.experiment import Experiment
 from labkit.experiments.gradient_based import GradientBased, Judged
-from labkit.experiments.records import sha256
 from labkit.learner import Normalisation
 from labkit.networks.conv4 import Conv4
 from labkit.networks.network import Network
@@ -94,8 +93,7 @@ class AdaptedCharacters(GradientBased):
         return Judged(tasks, self.judged_steps, mode)
 
     def data_sha256(self) -> dict[str, str]:
-        path = omniglot.FILES["small2"].path()
-        return {path.name: sha256(path)}
+        return omniglot.data_sha256("small2")
 
 
 def _adapting(shot: int, **changes: Any) -> AdaptedCharacters:

@@ -20,7 +20,7 @@ from torch import nn
 from labkit.episode import TaskDistribution
 from labkit.evaluation import Evaluation
 from labkit.experiments.experiment import Experiment
-from labkit.experiments.records import Published, sha256
+from labkit.experiments.records import Published
 from labkit.learner import Learner
 from labkit.learners.distances import Distance
 from labkit.learners.matching import MatchingNet
@@ -172,8 +172,7 @@ class FewShotCharacters(Experiment):
             "small1": ("small1", "small2"),
             "vinyals": ("background", "evaluation"),
         }[self.omniglot]
-        files = [omniglot.FILES[part].path() for part in parts]
-        return {path.name: sha256(path) for path in files}
+        return omniglot.data_sha256(*parts)
 
 
 @cache

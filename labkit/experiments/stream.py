@@ -25,7 +25,7 @@ from labkit.evaluation import Evaluation, device_of
 from labkit.experiments import records
 from labkit.experiments.characters import DRAWINGS, WORLD, fresh_glyphs, held_out
 from labkit.experiments.experiment import Experiment
-from labkit.experiments.records import Published, sha256
+from labkit.experiments.records import Published
 from labkit.learner import Learner
 from labkit.learners.mann import MANN
 from labkit.learners.matching import MatchingNet
@@ -157,8 +157,7 @@ class CharacterStream(Experiment):
 
     def data_sha256(self) -> dict[str, str]:
         parts = ("small2",) if self.omniglot == "none" else ("small1", "small2")
-        files = [omniglot.FILES[part].path() for part in parts]
-        return {path.name: sha256(path) for path in files}
+        return omniglot.data_sha256(*parts)
 
 
 def presented(source: str, k: int) -> str:

@@ -10,7 +10,6 @@ comes with the runs errs in 38.8% (demo_classification.py of the release).
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
 import torch
@@ -18,9 +17,11 @@ from torch import Tensor
 
 from labkit.episode import Episode
 from labkit.tasks import downloads
+from labkit.tasks.archives import SmallFiles, opened
 from labkit.tasks.characters import area_resize
 from labkit.tasks.downloads import DamagedData
-from labkit.tasks.omniglot import FILES, open_archive, read_drawings
+from labkit.tasks.drawings import read_drawings
+from labkit.tasks.omniglot import FILES
 
 
 def load(size: int = 28, folder: Path | None = None) -> Episode:
@@ -44,12 +45,12 @@ def read(path: Path, size: int) -> Episode:
         DamagedData: a file is missing or cannot be read, or the answers do not pair
             each query with one support drawing of its run.
     """
-    with open_archive(path) as archive:
-        names = archive.namelist()
+    with opened(path) as files:
+        names = files.members
         runs = sorted({m[1] for n in names if (m := re.match(r"(run\d+)/", n))})
         if not runs:
             raise DamagedData(f"{path} holds no folder run01, run02, … of trials.")
-        tasks = [_run(archive, run, size) for run in runs]
+        tasks = [_run(files, run, size) for run in runs]
     ways = sorted({len(label) for _, _, label in tasks})
     if len(ways) > 1:
         raise DamagedData(
@@ -65,25 +66,25 @@ def read(path: Path, size: int) -> Episode:
     )
 
 
-def _run(
-    archive: zipfile.ZipFile, run: str, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _run(files: SmallFiles, run: str, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Support and query drawings [way, 1, size, size], and the label of each query."""
     name = f"{run}/class_labels.txt"
     try:
-        lines = archive.read(name).decode().splitlines()
-    except (KeyError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-        raise DamagedData(f"{name} of {archive.filename} cannot be read.") from error
+        lines = files.read(name).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise DamagedData(
+            f"{name} of {files.path} cannot be read ({error})."
+        ) from error
     pairs = [line.split() for line in lines if line.strip()]
     answer = dict(pair for pair in pairs if len(pair) == 2)
     support, queries = sorted(set(answer.values())), sorted(answer)
     if not pairs or not len(pairs) == len(answer) == len(support):
         raise DamagedData(
-            f"{name} of {archive.filename} must pair each query with a support drawing "
+            f"{name} of {files.path} must pair each query with a support drawing "
             f'of its own, in lines such as "{run}/test/item01.png '
             f'{run}/training/class08.png".'
         )
-    images = read_drawings(archive, support + queries)
+    images = read_drawings(files, support + queries)
     ink = area_resize(images, size)[:, None] / 255
     label = torch.tensor([support.index(answer[query]) for query in queries])
     return ink[: len(support)], ink[len(support) :], label

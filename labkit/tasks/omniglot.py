@@ -21,24 +21,17 @@ Which characters are trained on is half of a published figure:
 
 from __future__ import annotations
 
-import io
-import re
-import zipfile
-import zlib
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image
-from torch import Tensor
 
 from labkit.tasks import downloads
+from labkit.tasks.archives import opened
 from labkit.tasks.characters import CharacterSet, area_resize
-from labkit.tasks.downloads import DamagedData, DataFile
-
-DRAWINGS = 20
-SIDE = 105
+from labkit.tasks.downloads import DamagedData, DataFile, MissingData
+from labkit.tasks.drawings import by_character, read_drawings
 
 
 def _file(path: str, **checksums: str) -> DataFile:
@@ -47,6 +40,7 @@ def _file(path: str, **checksums: str) -> DataFile:
         name=path.rpartition("/")[2],
         url=f"https://raw.githubusercontent.com/brendenlake/omniglot/master/python/{path}",
         checksums=checksums,
+        subfolders=("omniglot-py",),  # where torchvision puts its download
     )
 
 
@@ -78,6 +72,16 @@ FILES: dict[str, DataFile] = {
 """The files of the release, in the data set's own repository. "all_runs" holds Lake's
 one-shot trials, which `labkit.tasks.lake` reads; the others hold characters."""
 
+CONTENT = {
+    "background": "a124c5a5a976a2325d0833f6ed0f099009f18539b78de62d281d2188a44c0646",
+    "evaluation": "aea28c3ae3e13f70f5ca1e76e5dc886e9f9958b67730065a5efab5629664ea76",
+    "small1": "d16fffc947efdcffb0987d361bc27341343a3712a7aa1b30a77e3d9c661e0ad0",
+    "small2": "d474ba4a496487ea82304f2a4022e471f309b99fe48edb8b5c5265beae38ca50",
+}
+"""The sha256 of what a part holds, however it is packed: over its drawings in order of
+name, each as "ALPHABET/characterNN/NNNN_NN.png" in UTF-8, a zero byte, and
+`numpy.packbits` of the mask of its ink, 105 × 105, row by row."""
+
 VINYALS_VALIDATION = (
     "Armenian",
     "Bengali",
@@ -103,8 +107,22 @@ VINYALS_TEST_GURMUKHI = tuple(f"Gurmukhi/character{n}" for n in range(42, 46))
 
 
 def available(part: str, folder: Path | None = None) -> bool:
-    """Whether the file of this part lies in `folder`, or else where labkit looks."""
-    return _known(part).path(folder).is_file()
+    """Whether this part lies in `folder`, or else where labkit looks, in any form."""
+    try:
+        find(part, folder)
+    except MissingData:
+        return False
+    return True
+
+
+def find(part: str, folder: Path | None = None) -> Path:
+    """The archive of a part, or the folder it was unpacked to. It is not checked.
+
+    Raises:
+        MissingData: neither is there. The message says how to get it.
+        ValueError: there is no such part.
+    """
+    return downloads.find(_known(part), folder)
 
 
 def download(part: str, folder: Path | None = None) -> Path:
@@ -112,101 +130,105 @@ def download(part: str, folder: Path | None = None) -> Path:
 
     Raises:
         MissingData: it could not be downloaded.
-        DamagedData: what came is not the published file. It is not kept.
+        DamagedData: what came, or what is there in any form, is not the release. What
+            came is not kept.
     """
-    return downloads.fetch(_known(part), folder)
+    file = _known(part)
+    if part == "all_runs" or not available(part, folder):
+        return downloads.fetch(file, folder)
+    path = find(part, folder)
+    if not is_official(part, path):
+        load(part, folder=folder)
+    return path
+
+
+def is_official(part: str, path: Path) -> bool:
+    """Whether a copy of this part is an archive, byte for byte the official one."""
+    return path.is_file() and not downloads.wrong_bytes(path, _known(part))
+
+
+def data_sha256(*parts: str) -> dict[str, str]:
+    """What a record says of the parts that were loaded.
+
+    The sha256 of an official archive by its name, and where a part is packed otherwise
+    that of its content, by "PART, names and pixels".
+    """
+    read = {}
+    for part in parts:
+        path = find(part)
+        if is_official(part, path):
+            read[path.name] = downloads.digest(path.read_bytes(), "sha256")
+        else:
+            read[f"{part}, names and pixels"] = CONTENT[part]
+    return read
 
 
 def load(part: str, size: int = 28, folder: Path | None = None) -> CharacterSet:
     """The characters of one part, `size` × `size` pixels, by alphabet and number.
 
+    The part may be the official archive, another of the same content, or a folder that
+    one was unpacked to. Every name and pixel is checked against `CONTENT`.
+
     Raises:
-        MissingData: the file is not there. The message says how to get it.
-        DamagedData: the file is not the published one.
+        MissingData: the part is not there. The message says how to get it.
+        DamagedData: what is there is not the release.
+        ValueError: there is no such part, or it is "all_runs", or the size is below 1.
     """
     if part == "all_runs":
         raise ValueError(
             "all_runs holds Lake's one-shot trials and no set of characters: "
             "labkit.tasks.lake.load reads it."
         )
-    return read(downloads.locate(_known(part), folder), size)
+    path = find(part, folder)
+    characters, content = _read(path, size)
+    if content != CONTENT[part]:
+        packed = (
+            f"As for its bytes: {downloads.wrong_bytes(path, _known(part))} "
+            if path.is_file()
+            else ""
+        )
+        raise DamagedData(
+            f"{path} is not {part} of the release. Its content was checked: the sha256 "
+            f"over all names and pixels should be {CONTENT[part]} and is {content} "
+            f"({len(characters)} characters). {packed}Move it away and get the part "
+            f"with `python -m labkit data omniglot {part}`."
+        )
+    return characters
 
 
 def read(path: Path, size: int) -> CharacterSet:
-    """The characters of a zip of TOP/ALPHABET/characterNN/NNNN_NN.png.
+    """The characters of any zip of TOP/ALPHABET/characterNN/NNNN_NN.png, or folder TOP.
 
     Raises:
-        DamagedData: the archive or an image cannot be read, or drawings are missing.
+        DamagedData: the archive or a drawing cannot be read, or is not as the release
+            has them, or one is missing.
+        ValueError: the size is below 1.
     """
-    with open_archive(path) as archive:
-        pattern = re.compile(r"[^/]+/([^/]+/character\d+)/\d+_\d+\.png")
-        files: dict[str, list[str]] = {}
-        for name in sorted(archive.namelist()):
-            if match := pattern.fullmatch(name):
-                files.setdefault(match[1], []).append(name)
-        if not files:
-            raise DamagedData(
-                f"{path} holds no ALPHABET/characterNN/NNNN_NN.png inside one folder, "
-                "as the archives of the Omniglot release do."
-            )
-        for character, drawings in files.items():
-            if len(drawings) != DRAWINGS:
-                raise DamagedData(
-                    f"{path} holds {len(drawings)} drawings of {character} where "
-                    f"{DRAWINGS} people drew it."
-                )
-        images = [
-            area_resize(read_drawings(archive, drawings), size)
-            for drawings in files.values()
-        ]
-    alphabet_of = [name.partition("/")[0] for name in files]
+    return _read(path, size)[0]
+
+
+def _read(path: Path, size: int) -> tuple[CharacterSet, str]:
+    """The characters, and the digest of what was read, as `CONTENT` has it."""
+    images, content = [], hashlib.sha256()
+    with opened(path) as files:
+        drawings_of = by_character(files)
+        for character, names in drawings_of.items():
+            drawings = read_drawings(files, names)
+            images.append(area_resize(drawings, size))
+            masks = np.packbits(drawings.flatten(1).numpy() > 0, axis=1)
+            for name, mask in zip(names, masks, strict=True):
+                last = name.rpartition("/")[2]
+                content.update(f"{character}/{last}\0".encode() + mask.tobytes())
+    alphabet_of = [name.partition("/")[0] for name in drawings_of]
     alphabets = tuple(dict.fromkeys(alphabet_of))
     index = {name: i for i, name in enumerate(alphabets)}
-    return CharacterSet(
+    characters = CharacterSet(
         images=torch.stack(images),
         alphabet=torch.tensor([index[name] for name in alphabet_of]),
-        names=tuple(files),
+        names=tuple(drawings_of),
         alphabets=alphabets,
     )
-
-
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """A zip to read from.
-
-    Raises:
-        DamagedData: it is not a whole zip.
-    """
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DamagedData(
-            f"{path} is not a whole zip archive ({error}). Fetch it again."
-        ) from error
-
-
-def read_drawings(
-    archive: zipfile.ZipFile, names: list[str]
-) -> UInt8[Tensor, "drawings 105 105"]:
-    """Drawings at their own size, ink 255.
-
-    Raises:
-        DamagedData: one is not there, or is no image of that size.
-    """
-    images = []
-    for name in names:
-        try:
-            image = Image.open(io.BytesIO(archive.read(name))).convert("L")
-        except (KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise DamagedData(
-                f"{name} of {archive.filename} cannot be read ({error})."
-            ) from error
-        if image.size != (SIDE, SIDE):
-            raise DamagedData(
-                f"{name} of {archive.filename} has {image.width}×{image.height} pixels "
-                f"where a drawing has {SIDE}×{SIDE}."
-            )
-        images.append(255 - np.asarray(image))
-    return torch.from_numpy(np.stack(images))
+    return characters, content.hexdigest()
 
 
 def vinyals_split(
