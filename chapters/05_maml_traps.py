@@ -419,8 +419,8 @@ assert profile == "smoke" or errors["MAML"].mean < errors["first order"].mean
 # %% [markdown]
 # To answer zero has an error of 4.25, the best single function one of 3.0. Under this
 # budget, 500 steps of 25 tasks, MAML ends lowest. First order and ANIL end with a third
-# more error, and Reptile with nearly twice as much. Do not read a ranking into it. From
-# other random weights ANIL ended level with MAML, and first order behind Reptile.
+# more error, and Reptile with nearly twice as much. Do not read a ranking into it: from
+# seed 1 ANIL ends below MAML, and Reptile level with first order.
 #
 # More training closes most of the gap between MAML and first order. The stored
 # `maml-sinusoids` and `fomaml-sinusoids`, trained alike for 20,000 steps, have errors of
@@ -486,12 +486,14 @@ for name, kind in (("all weights", MAML), ("head", ANIL)):
 # put to every network anew, and the test needs controls of its own: equal numbers of
 # steps, enough of them, and a body that knows nothing.
 #
-# On waves the answer is another one. With a frozen body, fifty steps of the head do not
-# reach what the whole network has after five. This body, after a short training, has to
-# adapt. That a body exists for which the head is enough is certain, for every wave is a
-# combination of two functions ([](#thm-objective-two)). ANIL trains its body for just
-# that; the stored `anil-sinusoids`, trained twenty times as long as here and with a
-# larger inner rate, comes below an error of 0.5 in five steps of its head.
+# On waves one network does not settle it. In this one fifty steps of the head do not
+# reach what the whole network has after five; in one trained from seed 1 they do
+# (`make run CHAPTER=maml_traps SEED=1`). After so short a training it depends on the
+# weights whether the body has to adapt. That a body exists for which the head is enough
+# is certain, for every wave is a combination of two functions
+# ([](#thm-objective-two)). ANIL trains its body for just that; the stored
+# `anil-sinusoids`, trained twenty times as long as here and with a larger inner rate,
+# comes below an error of 0.5 in five steps of its head.
 #
 # How much does a representation move? *Centred kernel alignment* (CKA) compares two
 # sets of features of the same inputs; it is 1 when they agree up to rotation and scale
@@ -520,7 +522,7 @@ for name, learner, tasks in pairs:
 
 # %% [markdown]
 # In both networks the features stay much nearer to what they were than the outputs do.
-# But they do move, and the frozen bodies say that this is worth something.
+# But they do move, and on characters the frozen body says that this is worth something.
 #
 # (sec-traps-unstable)=
 # ## Unstable, and what helps
