@@ -90,23 +90,25 @@ for x, y in changes.lines(episode.support_x[0], episode.support_y[0])[:5]:
 
 # %% [markdown]
 # Try it. Which of the words is the verb? The way to find out is to compare: two sentences
-# that share an English word share a piece of the answer. That is all there is to go by,
-# for you and for the network.
+# that share an English word share a piece of the answer. You see whole words and must cut
+# them into stems and affixes yourself. The network is spared that: a sentence reaches it
+# as four tokens, for subject, number, verb and object, and each stem and affix of a
+# translation is a token of its own.
 #
 # The network is the transformer of [](#ch-transformer), and its prompts are made like the
 # prompts there. For each token of a translation there is a *question*, the English
 # sentence with the number of the place asked for, and an *answer*, the question with the
 # token that stands there. A translation is written by asking place after place, taking
 # the likeliest token and reading it as the answer. (A prompt of plain text has the same
-# tokens without the questions. In trials of some minutes our network learned formats from
-# it, and no languages.) `python -m labkit train languages-first languages` trained it for
-# half an hour on one busy core.
+# tokens without the questions, and a network must find out by itself which sentence and
+# which place a token belongs to.) `python -m labkit train languages-first languages`
+# trained it, for about three quarters of an hour on one busy core.
 #
 # ```{literalinclude} ../labkit/learners/in_context_tokens.py
 # :start-at: def adapt(
 # :end-before: def stream
 # :label: lst-prompts
-# :caption: Adapt reads the prompt, predict writes the answer. (The parts of another file that it calls were the subject of [](#ch-transformer).)
+# :caption: Adapt reads the prompt, predict writes the answer. (`read` continues a sequence from a cache and returns the longer cache, as below [](#lst-transformer).)
 # :filename: labkit/learners/in_context_tokens.py
 # ```
 
@@ -159,10 +161,10 @@ print("  ".join(f"c({k}) = {covered(k):.3f}" for k in (1, 2, 4, 8, shots)))
 assert (covered(0), covered(71)) == (0, 1)
 
 # %% [markdown]
-# That is a ceiling for anything that does not guess. It is not yet what can be *known*: a
-# word that was always seen in the same company cannot be told from it. For that we wrote
-# a reader that knows how languages are made and goes through all arrangements that fit
-# the prompt (`LanguageOracle`). Where several fit and differ, it says what most of them
+# That is a ceiling for anything that does not guess. It is not yet what can be *known*:
+# where two English words occur only together, nothing tells which part of the translation
+# belongs to which. For what can be known we wrote a reader that knows how languages are
+# made and goes through all arrangements that fit the prompt (`LanguageOracle`). Where several fit and differ, it says what most of them
 # say; what is not in the prompt it does not guess.
 
 # %%
@@ -190,7 +192,7 @@ of_reader = {k: known(k) for k in counts}
 # %%
 #| label: fig-prompts-languages
 #| caption: "Left: a new language, its prompt, and a query. What stands for the same part of the sentence has the same colour: subject blue, number purple, verb orange, object green; affixes that mark a case are grey. Right: exact answers in new languages, with 95% intervals over tasks; $c(k)$ is Equation [](#eq-prompts-coverage)."
-#| alt: "Left, eight lines of English with translations in coloured words, and a ninth with a question mark. Right, the share of exact answers against 0 to 16 examples. All three curves rise from zero like an S to nearly one. That of what is known lies about on c(k); the transformer's runs below the two, by the most at four to six examples, and meets them at sixteen."
+#| alt: "Left, eight lines of English with translations in coloured words, and a ninth with a question mark. Right, the share of exact answers against 0 to 16 examples. All three curves rise from zero like an S to nearly one. That of what is known lies about on c(k); the transformer's runs below the two, by the most at three to five examples, and comes near them at sixteen."
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 plot_prompt(left, language, changes.shorter(episode, 8))
 every = range(shots + 1)
@@ -208,13 +210,13 @@ assert profile == "smoke" or of_model[shots].mean >= 0.9
 
 # %% [markdown]
 # Without an example no answer is right: the network knows nothing of a language that was
-# not there a moment ago. With eight, nine in ten are exact to the last affix, and with
+# not there a moment ago. With eight, four in five are exact to the last affix, and with
 # sixteen nearly all. No weight moved in between.
 #
 # It does not take all that a prompt gives. From three examples on the reader knows
 # nearly all that is covered; of four examples it makes two answers in three, the
-# network half. The gap closes as words come up again: what one example leaves open,
-# another settles.
+# network fewer than four in ten. The gap closes as words come up again: what one example
+# leaves open, another settles.
 #
 # (sec-prompts-rules)=
 # ## Ten rules, and two word orders
@@ -228,7 +230,7 @@ assert profile == "smoke" or of_model[shots].mean >= 0.9
 # %%
 #| label: fig-prompts-rules
 #| caption: "Exact answers against the number of examples in the prompt, with 95% intervals over tasks: new languages in the word orders trained on, in the two held out, and ten rules of format and style never trained on. At the right end, the figure after 16 examples."
-#| alt: "Twelve rows. In each an example in coloured words, and a small curve of exact answers from 0 to 100% against 0 to 16 examples. New languages rise slowly to 100%. New word orders rise to about 40% only. Each of the ten rules jumps from 0 to nearly 100% at the first example and stays there."
+#| alt: "Twelve rows. In each an example in coloured words, and a small curve of exact answers from 0 to 100% against 0 to 16 examples. New languages rise slowly to nearly 100%. New word orders rise to about 30% only. Each of the ten rules jumps from 0 to nearly 100% at the first example and stays there."
 kinds = {
     "new languages": new_languages,
     "in new word orders": Languages(shots, orders=HELD_OUT_ORDERS),
@@ -246,13 +248,13 @@ plot_rows(grammars, curves, generator=source)
 plt.show()
 
 # %% [markdown]
-# A rule takes one example, a language ten. One line shows a format whole, since it is the
+# A rule takes one example, a language ten and more. One line shows a format whole, since it is the
 # same for all words, and what fills it is copied from the query. A line of a language
 # shows three words of seven.
 #
 # The second row is a failure. In the two word orders that no training language had, the
-# network ends near 40%, where sixteen examples leave nothing open. It has not learned
-# *order*. It has learned four orders, and perhaps a way to tell which. That the formats
+# network ends near 30%, where sixteen examples leave next to nothing open. It has not
+# learned *order*. It has learned four orders, and perhaps a way to tell which. That the formats
 # came out otherwise, though none of the ten was trained on, has a likely reason: rules
 # were drawn from very many skeletons, languages from four orders. What a learner
 # generalises over is what varied in its training ([](#sec-transformer-diversity)).
@@ -294,7 +296,7 @@ def changes_with(other):
 # %%
 #| label: fig-prompts-changes
 #| caption: "Exact answers after changes of the prompt, eight examples, 95% intervals over tasks: new languages, and the ten rules together. Dashed: nothing changed. (Two of the rules leave a part out; there the answer of another sentence may by chance be right.)"
-#| alt: "Two panels of six dots. Languages: 92% unchanged, 44 with half of the examples, 1 with half of them from another task, 48 with two labels wrong, 17 with four, 0 with all. Rules: 100% unchanged and with half, 9 with half from another task, 91 with two labels wrong, 73 with four, 30 with all."
+#| alt: "Two panels of six dots. Languages: 79% unchanged, 39 with half of the examples, 4 with half of them from another task, 30 with two labels wrong, 10 with four, 0 with all. Rules: 100% unchanged and with half, 5 with half from another task, 91 with two labels wrong, 75 with four, 39 with all."
 eight_shots = replace(new_languages, shot=8)
 panels = {"languages": {}, "rules": {}}
 for name, change in changes_with(eight_shots).items():
@@ -309,13 +311,14 @@ plt.show()
 
 # %% [markdown]
 # *Labels* matter to both, and not alike. Two wrong translations among eight cost a
-# language as much as taking four right ones away. Wrong is worse than missing: from six
-# right examples alone, three answers in four are exact. And with all labels wrong
+# language more than taking four right ones away. Wrong is worse than missing: from six
+# right examples alone, two answers in three are exact. And with all labels wrong
 # nothing is left of a language, for all that a prompt says of it is which goes with
-# which. With a rule, three answers in ten are still exact: the answer to another
+# which. With a rule, nearly four answers in ten are still exact: the answer to another
 # sentence is in the right format, and the words come from the query.
 #
-# *Number* is nothing to a rule and half of a language. *Format* is what breaks both. Not
+# *Number*: half of the examples are enough for a rule, and give a language half of its
+# exact answers. *Format*: a prompt that begins with another task breaks both. Not
 # one prompt of the training changed its task on the way, and the network does not know
 # what to make of one that does, though the last four examples all agree.
 #
@@ -326,8 +329,8 @@ plt.show()
 # models differ as well: large ones follow labels that were turned around, small ones keep
 # to what they knew before.
 #
-# *Order* has no place in the figure. Our examples come in a random order, so that
-# another random order cannot change a mean. What it can do is move single answers.
+# *Order* is not in the figure. Our examples come in a random order, so another random
+# order leaves the mean accuracy as it is. Single answers may change.
 # {cite:t}`lu2022fantastically` found orders of one and the same few examples between
 # nearly the best known accuracy and guessing, and {cite:t}`zhao2021calibrate` trace a
 # part of it to a preference for labels that stood last or often. Here every prompt is
@@ -348,8 +351,8 @@ print(f"right on average {right.mean():.1%}, in some order {some:.1%}, in all {a
 assert all_ <= right.mean() <= some
 
 # %% [markdown]
-# On average nothing changes. But one prompt in twelve is answered rightly in one order
-# and wrongly in another, though the two hold the same examples. A learner that reads a
+# On average nothing changes. But one prompt in six is answered rightly in one order and
+# wrongly in another, though the two hold the same examples. A learner that reads a
 # set, such as one from [](#ch-sets), could not depend on the order at all.
 #
 # (sec-prompts-gradient)=
@@ -358,8 +361,8 @@ assert all_ <= right.mean() <= some
 # The weights could adapt as well. Take a copy of the network for each task, descend on
 # the loss of the examples, each alone and without a prompt, and ask the query without a
 # prompt. The network, the examples and the loss are those of the prompt; only the place
-# where $\theta'$ is written differs. (Its two settings are the best of six pairs on
-# languages of another seed.)
+# where $\theta'$ is written differs. (Its two settings were the best of six pairs on other
+# languages, for an earlier network of this kind.)
 #
 # ```{literalinclude} ../labkit/learners/baselines/tuned_tokens.py
 # :start-at: with torch.enable_grad
@@ -399,8 +402,8 @@ for name, learner in (("prompt", model), ("gradient", tuned)):
     print(f"{name:8} θ′: {asked.bytes:>10,} bytes, {work}")
 
 # %% [markdown]
-# Sixteen examples determine every answer here. Read as a prompt, they are used nearly to
-# the last; by gradient, about half of the answers come out. Brackets do not care. The
+# Sixteen examples determine nearly every answer. Read as a prompt, they give nearly all of
+# them; by gradient, fewer than half of the answers come out. Brackets do not care. The
 # price is the other way around: the copy of the weights is three times as large as the
 # cache, and takes nearly seventy times as many operations.
 #
@@ -533,7 +536,7 @@ def priced(name, tasks):
 # %%
 #| label: fig-prompts-prices
 #| caption: "What adapting leaves behind, in bytes, against how good it is, for methods that were trained and judged on the same tasks. Bars are 95% intervals over tasks. For waves, low is good. Scores are from the book's records, those of the languages from above."
-#| alt: "Four panels with bytes on a logarithmic axis. Characters: prototypes, 640 bytes, are above a head and all weights, 115,000 bytes. Functions: a mean, 512 bytes, is lowest, all attended to higher, every point highest at 60,000 bytes. Waves: a head errs most, all weights less, all weights with learned rates least. Languages: a cache of half a megabyte is at 1, all weights of 1.5 megabytes near a half."
+#| alt: "Four panels with bytes on a logarithmic axis. Characters: prototypes, 640 bytes, are above a head and all weights, 115,000 bytes. Functions: a mean, 512 bytes, is lowest; all attended to and every point leave about 11,000 bytes, and every point is highest. Waves: a head errs most, all weights less, all weights with learned rates least. Languages: a cache of half a megabyte is near 1, all weights of 1.5 megabytes below a half."
 panels = {measure: [] for measure, *_ in compared}
 for measure, tasks, what, name in compared:
     panels[measure].append((what, *priced(name, tasks)))
@@ -573,8 +576,8 @@ plt.show()
 # :::
 #
 # It is right nowhere else. With forty stems to choose from, a guess is no help. And where
-# an answer is covered it is still wrong in more than a third of the cases, though the
-# prompt nearly always settles it: `LanguageOracle` answers them nearly all.
+# an answer is covered it is still wrong in about half of the cases, though the prompt
+# nearly always settles it: `LanguageOracle` is right in all of these.
 # ::::
 
 # %% tags=["remove-cell"]
@@ -616,7 +619,7 @@ for name, reader in {"network": model, "reader": LanguageOracle()}.items():
 #
 # Both gain, the reader everything: three sentences that hold each item nearly always
 # determine each answer. The network's score more than doubles, and still it fails at
-# nearly half of what can be known. What it lacks at three examples is not information
+# about half of what can be known. What it lacks at three examples is not information
 # alone.
 # ::::
 
@@ -656,8 +659,8 @@ assert profile == "smoke" or shares[1] > 0.95 > shares[0] > 1.5 * shares[2]
 # :::
 #
 # Both. More words need more examples, so $c(k)$ is lower throughout. But of what is
-# covered the network also takes a smaller part, with eight examples three quarters in
-# place of nineteen twentieths. With sixteen it nearly makes up for that: the larger
+# covered the network also takes a smaller part, with eight examples two thirds in place
+# of five sixths, and with sixteen nine tenths in place of nearly all. The larger
 # vocabulary costs it less than the word orders did.
 # ::::
 
