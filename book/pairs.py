@@ -83,10 +83,20 @@ def read_script(script: Path) -> NotebookNode:
     return notebook
 
 
-def in_step(path: Path) -> bool:
-    """Whether the two files of a chapter hold the same text; both must be there."""
-    script, notebook = read_script(path.with_suffix(".py")), read_notebook(path)
-    return _standard_script(script) == _standard_script(notebook)
+def refuse_behind(path: Path) -> None:
+    """Let pass a notebook that holds the text of its script, or that has none.
+
+    Raises:
+        ChapterError: it holds another text, or one of the two cannot be read.
+    """
+    notebook, script = read_notebook(path), path.with_suffix(".py")
+    if script.exists() and (
+        _standard_script(read_script(script)) != _standard_script(notebook)
+    ):
+        raise ChapterError(
+            f"{path.name} does not hold the text of its script: "
+            f"make sync CHAPTER={path.stem}"
+        )
 
 
 def sync(path: Path, source: str | None = None) -> str:

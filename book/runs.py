@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, NotebookExecutionManager
 
 from book import pairs
 from book.errors import ChapterError
 from book.kernels import AsyncFileKernelManager
 from labkit.files import NotWrittenError
-from labkit.progress import Progress
 
 CHAPTERS = pairs.ROOT / "chapters"
 RUNS = pairs.ROOT / "_build" / "runs"
@@ -33,6 +34,36 @@ class Run:
     chapter: str
     seconds: float
     failure: str = ""
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """papermill's, ending at the first cell that may not raise, and saying why."""
+
+    def execute(self) -> None:
+        # papermill's also asks for the name of the language, and stops the kernel
+        # while it still answers: "KeyboardInterrupt caught in kernel" now and then.
+        with self.setup_kernel():
+            self.papermill_execute_cells()
+
+    def execute_cell(self, cell: NotebookNode, cell_index: int) -> None:
+        try:
+            super().execute_cell(cell, cell_index)
+        except (CellExecutionError, DeadKernelError) as error:
+            self.nb_man.cell_exception(cell, cell_index)
+            place = f"in cell [{self.code_cells_executed}]"
+            if isinstance(error, CellExecutionError):
+                reason = f"{error.ename} {place}: {error.evalue}"
+            else:
+                reason = f"the kernel died {place}: it ran out of memory, or was killed"
+            raise ChapterError(reason) from error
+
+
+class _Engine(NBClientEngine):  # type: ignore[misc]
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: object
+    ) -> None:
+        _Client(nb_man, kernel_name=kernel_name, **options).execute()
 
 
 def run(
@@ -50,70 +81,36 @@ def run(
     failure = ""
     start = time.perf_counter()
     try:
-        if path.with_suffix(".py").exists() and not pairs.in_step(path):
-            raise ChapterError(
-                f"{path.name} does not hold the text of its script: "
-                f"make sync CHAPTER={path.stem}"
-            )
-        notebook = pairs.read_notebook(path)
-        if parameters:
-            _set(notebook, parameters)
+        pairs.refuse_behind(path)
         output_folder.mkdir(parents=True, exist_ok=True)
-        failure = _compute(notebook, path.stem, working_directory)
-        pairs.write(output_folder / path.name, nbformat.writes(notebook) + "\n")
-    except (ChapterError, OSError) as error:
+        # Executed in a second step: in one step, papermill counts an exception that
+        # raises-exception allows as a failure, and sys.exit() as a success.
+        notebook = papermill.execute_notebook(
+            pairs.read_notebook(path),
+            None,
+            parameters,
+            kernel_name=pairs.KERNEL,
+            language="python",
+            prepare_only=True,
+        )
+        notebook.metadata.papermill["input_path"] = str(path)  # not its whole content
+        try:
+            _Engine.execute_notebook(
+                notebook,
+                pairs.KERNEL,
+                progress_bar={"desc": path.stem, "leave": False, "disable": None},
+                kernel_manager_class=AsyncFileKernelManager,
+                # Kernels warn on stderr that local connections are not encrypted.
+                extra_arguments=["--log-level=ERROR"],
+                resources={"metadata": {"path": str(working_directory)}},
+                coalesce_streams=True,
+                record_timing=False,
+            )
+        finally:
+            pairs.write(output_folder / path.name, nbformat.writes(notebook) + "\n")
+    except (ChapterError, NoSuchKernel, OSError, RuntimeError) as error:
         failure = str(error)
     return Run(path.stem, time.perf_counter() - start, failure)
-
-
-def _set(notebook: NotebookNode, parameters: dict[str, object]) -> None:
-    """Put a cell that sets the parameters below the one that names them."""
-    lines = [f"{name} = {value!r}" for name, value in parameters.items()]
-    tagged = [
-        number
-        for number, cell in enumerate(notebook.cells, 1)
-        if "parameters" in cell.metadata.get("tags", [])
-    ]
-    cell = new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
-    notebook.cells.insert(tagged[0] if tagged else 0, cell)
-
-
-def _compute(notebook: NotebookNode, name: str, folder: Path) -> str:
-    """Execute the cells of a notebook in place; what went wrong, if anything did."""
-    progress = Progress(name, len(notebook.cells))
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name=pairs.KERNEL,
-        kernel_manager_class=AsyncFileKernelManager,
-        # Kernels warn on stderr that local connections are not encrypted.
-        extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(folder)}},
-        raise_on_iopub_timeout=True,
-        coalesce_streams=True,
-        record_timing=False,
-    )
-    try:
-        # Not client.execute(), in which Ctrl-C looks like a kernel that died.
-        with client.setup_kernel():
-            for number, cell in enumerate(notebook.cells):
-                progress(number)
-                client.execute_cell(cell, number)
-    except CellExecutionError as error:
-        return f"{error.ename} in cell [{client.code_cells_executed}]: {error.evalue}"
-    except DeadKernelError:
-        return (
-            f"the kernel died in cell [{client.code_cells_executed}]: it ran out of "
-            "memory, or was killed"
-        )
-    except RuntimeError as error:  # a kernel that does not start
-        return str(error)
-    finally:
-        progress(len(notebook.cells))
-    return ""
 
 
 def execute(path: Path, *, output_folder: Path = RUNS) -> Run:

@@ -92,7 +92,11 @@ class TestRun:
             working_directory=tmp_path,
         )
         assert not outcome.failure
-        assert "7 cpu smoke\n" in outputs(tmp_path / "runs" / chapter.name)
+        executed = tmp_path / "runs" / chapter.name
+        assert "7 cpu smoke\n" in outputs(executed)
+        noted = nbformat.read(executed, as_version=4).metadata.papermill
+        assert noted.parameters == parameters
+        assert noted.input_path == str(chapter)
         assert chapter.read_bytes() == before
 
     def test_uses_this_environment(self, chapter: Path, tmp_path: Path) -> None:
@@ -214,6 +218,14 @@ class TestRun:
         assert not runs.run(chapter, {"seed": 3}, output_folder=folder).failure
         assert "3 auto book\n" in outputs(folder / chapter.name)
 
+    def test_a_kernel_that_is_not_installed_is_a_row(
+        self, chapter: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pairs.sync(chapter)
+        monkeypatch.setattr(pairs, "KERNEL", "nowhere")
+        outcome = runs.run(chapter, {"seed": 3}, output_folder=chapter.parent / "runs")
+        assert outcome.failure == "No such kernel named nowhere"
+
     @pytest.mark.skipif(os.name != "posix", reason="signals")
     def test_ctrl_c_ends_on_the_table(self, chapter: Path) -> None:
         edit(
@@ -242,3 +254,5 @@ class TestRun:
         _, said = running.communicate(timeout=60)
         assert running.returncode == 130
         assert said.endswith("Interrupted; what had finished:\n")
+        executed = nbformat.read(chapter.parent / "runs" / chapter.name, as_version=4)
+        assert executed.cells[2].outputs[0].text == "0 auto book\n"
