@@ -41,6 +41,7 @@ $(READY):
 	@touch $@
 
 book: $(READY)  ## build the book from the executed notebooks and say where it is
+	@$(RUN) book.chapters check
 	@$(RUN) theme build
 
 lab: $(READY)  ## open the chapters in JupyterLab; .py and .ipynb stay one document

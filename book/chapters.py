@@ -1,5 +1,6 @@
 """Chapters as files: bring their pairs together, execute them, try them out.
 
+python -m book.chapters check   [CHAPTER ...]
 python -m book.chapters sync    [CHAPTER ...] [--from py|ipynb]
 python -m book.chapters execute [CHAPTER ...]
 python -m book.chapters run     [CHAPTER ...] [--profile P] [--seed S] [--device D]
@@ -10,11 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from unicodedata import normalize
 
 from book.errors import ChapterError
-from book.pairs import ROOT, sync
+from book.pairs import ROOT, refuse_behind, sync
 from book.runs import CHAPTERS, RUNS, each, execute, run
 from labkit import device
 from labkit.experiments.profiles import PROFILES
@@ -61,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         chapters = find(options.chapters)
+        if options.command == "check":
+            return _past_refusals(chapters, refuse_behind)
         if options.command == "sync":
             return _sync(chapters, options.source)
         if options.command == "execute":
@@ -75,11 +79,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sync(chapters: list[Path], source: str | None = None) -> int:
-    """Bring all pairs together, past those that cannot be; the exit status."""
+    return _past_refusals(
+        chapters, lambda path: print(f"{path.stem}: {sync(path, source)}")
+    )
+
+
+def _past_refusals(chapters: list[Path], action: Callable[[Path], None]) -> int:
+    """Do it with every chapter, past those that are refused; the exit status."""
     status = 0
     for path in chapters:
         try:
-            print(f"{path.stem}: {sync(path, source)}")
+            action(path)
         except (ChapterError, NotWrittenError) as error:
             print(error, file=sys.stderr)
             status = 2
@@ -101,6 +111,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m book.chapters")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, purpose in (
+        ("check", "name each .ipynb that does not hold the text of its .py"),
         ("sync", "bring each .py and .ipynb to the same text"),
         ("execute", "sync, then compute the committed outputs afresh"),
         ("run", "execute copies under other parameters, into _build/runs"),

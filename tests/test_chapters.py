@@ -11,6 +11,7 @@ import pytest
 from book import chapters
 from book.errors import ChapterError
 from book.pairs import ROOT
+from tests.small_chapter import edit
 
 find_chapters = chapters.find
 
@@ -97,3 +98,26 @@ class TestCommandLine:
         printed = capsys.readouterr()
         assert printed.err.startswith("00_before.py holds no text")
         assert printed.out.startswith("01_first: wrote 01_first.ipynb")
+
+    def test_check_names_every_notebook_that_is_behind_its_script(
+        self,
+        chapter: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(
+            chapters, "find", lambda names: find_chapters(names, chapter.parent)
+        )
+        assert chapters.main(["check"]) == 2
+        assert "01_first.ipynb does not exist" in capsys.readouterr().err
+        chapters.main(["sync"])
+        assert chapters.main(["check"]) == 0
+        edit(chapter.with_suffix(".py"), "the second", "another")
+        before = chapter.read_bytes()
+        assert chapters.main(["check"]) == 2
+        said = capsys.readouterr().err
+        assert said == (
+            "01_first.ipynb does not hold the text of its script: "
+            "make sync CHAPTER=01_first\n"
+        )
+        assert chapter.read_bytes() == before

@@ -1,4 +1,4 @@
-"""The Makefile empties nothing that it did not make."""
+"""The Makefile empties nothing that it did not make, and builds no stale book."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(target: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", target, "NAMES=python3"], cwd=folder, capture_output=True, text=True
-    )
+def make(
+    target: str, folder: Path, *variables: str
+) -> subprocess.CompletedProcess[str]:
+    command = ["make", target, "NAMES=python3", *variables]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -58,3 +59,10 @@ def test_clean_removes_links_and_nothing_behind_them(checkout: Path) -> None:
     for name in (".venv", "_build"):
         assert not (checkout / name).exists()
         assert (checkout / f"{name}-of-theirs" / "precious").exists()
+
+
+def test_no_book_is_built_from_a_notebook_behind_its_script(checkout: Path) -> None:
+    refusing = "sh -c 'echo $$0 $$1; test $$0 != book.chapters'"
+    ended = make("book", checkout, "READY=Makefile", f"RUN={refusing}")
+    assert ended.returncode != 0
+    assert ended.stdout == "book.chapters check\n"
