@@ -135,7 +135,7 @@ assert profile == "smoke" or found.mean > 0.9  # chance is 0.2
 # %%
 #| label: fig-attention
 #| caption: Attention of ten queries (rows) to fifteen labelled drawings (columns), three of each of five characters from one invented alphabet. The darker a cell, the larger its weight; each row adds up to 1. Orange frames mark the nearest support drawing of each query. On the right, the weights of each class added up, in percent; green frames mark the true class. Of 60 tasks this is the one the learner finds hardest.
-#| alt: "A grid of ten rows and fifteen columns with drawings along both sides. Most rows are dark in one to three cells of the row's own class and pale elsewhere; a few rows spread over two classes. A second grid of ten rows and five columns holds the sums by class."
+#| alt: "A grid of ten rows and fifteen columns with drawings along both sides. Seven rows are dark in one to three cells of the row's own class and pale elsewhere, two have most of their weight in another class, and one spreads over all five. A second grid of ten rows and five columns holds the sums by class."
 tasks = FewShot(fresh, way=5, shot=3, query=2, within_alphabet=True)
 episode = tasks.sample(60, generator=seeded(seed, "episodes", device=device))
 with torch.no_grad():
@@ -173,9 +173,9 @@ assert profile == "smoke" or (overruled.float().mean() < 0.01 and right[0] > rig
 
 
 # %% [markdown]
-# So the vote and the nearest neighbour part in fewer than one query in a hundred; where
-# they do, the vote is right about twice as often. How much each is worth is measured
-# below. First, the formula.
+# So the vote and the nearest neighbour differ in fewer than one query in a hundred, and
+# in most of those the vote is right. The accuracy of each is measured below. First, the
+# formula.
 #
 # ## Attention over labelled examples
 #
@@ -351,7 +351,7 @@ print("of class 0:", " ≤ ".join(f"{bound[0]:.3f}" for bound in bounds))
 # %%
 #| label: fig-scale
 #| caption: "One network, one set of tasks (20-way 5-shot within an invented alphabet), every scale $s$. Left: accuracy of attention, between two references that do not depend on $s$; bands are 95% intervals over tasks. Right: the mean largest probability, and the ceiling for embeddings whose cosines are not negative. The dotted line is the learned scale."
-#| alt: "Left: accuracy against the scale on a logarithmic axis rises from the level of the nearest neighbour to a maximum near the learned scale and falls back; the prototypes' line lies above it. Right: the mean largest probability climbs from one twentieth to one, always below the dashed ceiling."
+#| alt: "Left: accuracy against the scale on a logarithmic axis rises from a little above the level of the nearest neighbour to a maximum near the learned scale and falls to that level; the prototypes' line lies above it. Right: the mean largest probability climbs from one twentieth to one, always below the dashed ceiling."
 scales = torch.logspace(-1, 3, 25).tolist()
 votes = [(scale * cosines).softmax(-1) @ labels for scale in scales]
 with_prototypes = accuracy_of(unit(queries) @ unit(class_means(supports, labels)).mT)
@@ -364,10 +364,10 @@ _ = plot_scales(
 
 
 # %% [markdown]
-# See three things on the left (the axis is cut; from the lowest to the highest is one
-# point). Both ends are worse than the middle: the nearest neighbour trusts one noisy
+# See three things on the left (the axis is cut; from the lowest to the highest is about
+# one point). Both ends are worse than the middle: the nearest neighbour trusts one noisy
 # drawing, and the flat end, which still ranks classes by their mean cosine, punishes
-# scatter. Training ended near the middle, though it never saw more than one shot. And the
+# scatter. Training ended near the best scale, though it never saw more than one shot. And the
 # prototypes lie above the curve.
 #
 # That last point deserves a paired comparison, in which both learners answer the same
@@ -461,7 +461,7 @@ assert min(raw_history.losses) > -math.log(ceiling(60, 1, 0))
 assert profile == "smoke" or scale_worth > 5
 
 # %% [markdown]
-# One number, held or learned, is worth 24 points at this budget. Choosing the scale after
+# One number, held or learned, is worth 22 points at this budget. Choosing the scale after
 # training would not help: at one shot it changes no ranking, so what differs is
 # the *embedding* that the two losses led to. Others met the same wall. In the
 # reproduction of {cite:t}`knagg2018fewshot`, raw cosines reach 75.6% on Omniglot at
@@ -493,7 +493,7 @@ else:
 # %% [markdown]
 # (*Between*: classes from all alphabets.) A network that has only ever seen invented
 # characters reads real ones, if less well than its own kind. Averaging embeddings beats
-# averaging kernels here too, and by more.
+# averaging kernels here too.
 
 # %% [markdown]
 # ## Full-context embeddings
@@ -583,18 +583,19 @@ HTML(records.html_table(runs, caption, tasks="held-out alphabets, 20-way 1-shot*
 
 
 # %% [markdown]
-# On fresh glyphs full context gains 0.4 ± 0.2 points. On the real characters it is 0.3
-# points ahead between alphabets and 0.3 behind within them, where telling like from like
-# was to be its strength; both differences are within the intervals. And those intervals
-# are over tasks: each learner was trained once, and another seed could move either by as
-# much. For these tasks context is not worth twice the weights.
+# On fresh glyphs full context gains 0.7 ± 0.2 points. On the real characters it is half
+# a point ahead between alphabets, and nearly one within them, where telling like from
+# like was to be its strength; the intervals of each pair overlap. They are intervals over
+# tasks: each learner was trained once, and another seed could move either by as much. So
+# on these tasks context gains a point at best, for twice the weights and a dependence on
+# order.
 #
-# That is what the paper found on Omniglot: no gain, and one row of figures for
-# both, 98.1, 98.9, 93.8 and 98.5% at 5-way 1- and 5-shot and 20-way 1- and 5-shot
-# (Table 1). Prototypical networks, with no context at all, reach 98.8, 99.7, 96.0
-# and 98.9% ({cite:t}`snell2017prototypical`, Table 1). On miniImageNet, photographs on
-# which embeddings are much weaker, it reports gains. [](#tab-fce) sets a reimplementation
-# beside it, in which they fall elsewhere.
+# The paper found no gain on Omniglot, and prints one row of figures for both, 98.1, 98.9,
+# 93.8 and 98.5% at 5-way 1- and 5-shot and 20-way 1- and 5-shot (Table 1). Prototypical
+# networks, with no context at all, reach 98.8, 99.7, 96.0 and 98.9%
+# ({cite:t}`snell2017prototypical`, Table 1). On miniImageNet, photographs on which
+# embeddings are much weaker, the paper reports gains, most of them at one shot.
+# [](#tab-fce) sets a reimplementation beside it, which gains at five shots instead.
 #
 # ```{list-table} Accuracy of matching networks in percent on miniImageNet, 5-way, cosine, no fine-tuning, as printed. The papers split the classes differently, so compare along the rows.
 # :label: tab-fce
@@ -674,7 +675,7 @@ for source, tasks in (("glyphs", glyphs), ("real", real)):
 # At $s = 1$ the prior is all there is. The cosines have a range of 1 and the large class
 # a head start of $\log 10 = 2.3$, so every query is given its name, and the accuracy is
 # that of chance. The learned scale divides the head start by $s$: in units of cosine it
-# is $\log 10 / s$, about 0.12. That is little where the embedding keeps classes far
+# is $\log 10 / s$, about 0.13. That is little where the embedding keeps classes far
 # apart, and a lot where it does not: on real characters the large class is named in three
 # of ten cases, not two. The prototypes see the same embeddings and nearly keep their
 # balance.
@@ -731,8 +732,8 @@ assert first == 1
 # :::{embed} #sol-mean-kernel-code
 # :::
 #
-# Nearly all of the damage is undone: of the queries of other classes the large one takes
-# hardly more than it does with one drawing (the last row). Attention is now at least as
+# Most of the damage is undone: of the queries of other classes the large one takes
+# little more than it does with one drawing (the last row). Attention is now at least as
 # accurate as the prototypes. Those have a small bias of their own: the mean of ten
 # drawings has lost the accidents of single hands, and lies nearer to most queries, even
 # of other classes, than one drawing does.
