@@ -87,7 +87,7 @@ def test_fine_tuning_is_gradient_descent_on_each_task_alone(from_scratch):
     x, y = draw(T, S, 2), draw(T, S, 1, seed=1)
     with torch.no_grad():
         adapted = learner.adapt(x, y)
-    drawn = network.initial_parameters(T, generator=seeded(0))
+    drawn = network.initial_parameters(T, generator=seeded(0, "fine-tuning"))
     for t in range(T):
         alone = MLP(2, (5,), 1).double()
         for name, parameter in alone.named_parameters():
