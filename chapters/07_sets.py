@@ -265,7 +265,7 @@ assert torch.equal(seen["SNAIL"][:6], torch.ones(6, 6).tril())
 # general the sum needs as many dimensions as the set has members
 # {cite:p}`wagstaff2019limitations`. Our largest sets have 46 members of two numbers each, and
 # the CNP has 128 dimensions, so by this count it is not too narrow. What it makes of them we
-# measure [below](#sec-sets-mean).
+# measure [below](#what-a-mean-forgets).
 
 # %%
 order = torch.randperm(20, generator=seeded(seed, "order"))
@@ -443,7 +443,7 @@ _ = right.legend()
 # few where much is: the errors cancel in the total. It does not know well what it does not
 # know. Ask for calibration within groups that matter to you, not only overall.
 #
-# (sec-sets-mean)=
+# (what-a-mean-forgets)=
 # ## What a mean forgets
 #
 # The simplest question one can ask is about a point that was in the support. The answer is
