@@ -10,6 +10,43 @@ import torch
 from jaxtyping import Real
 from torch import Tensor
 
+from labkit.arguments import require_whole
+
+
+def require_examples(side: str, x: Tensor, y: Tensor | None = None) -> None:
+    """Check that x is [T, examples, ...] and y, if given, the targets [T, examples, C].
+
+    Raises:
+        TypeError: one of them is no tensor.
+        ValueError: axes are missing, or the two do not begin alike.
+    """
+    for name, value in ((f"{side}_x", x), (f"{side}_y", y)):
+        if not isinstance(value, Tensor) and (value is not None or name[-1] == "x"):
+            raise TypeError(
+                f"{name} is a {type(value).__name__} and must be a tensor: "
+                "torch.as_tensor(values, dtype=torch.float32)."
+            )
+    if x.ndim < 2:
+        raise ValueError(f"{side}_x {tuple(x.shape)} must be [tasks, examples, ...].")
+    if y is None:
+        return
+    if x.shape[:2] != y.shape[:2]:
+        raise ValueError(
+            f"{side}_x {tuple(x.shape)} and {side}_y {tuple(y.shape)} must begin with "
+            "the same [tasks, examples]."
+        )
+    if y.ndim < 3:
+        raise ValueError(
+            f"{side}_y {tuple(y.shape)} must be [tasks, examples, C]: for classes "
+            "torch.nn.functional.one_hot(labels, C).float(), for regression "
+            "y.unsqueeze(-1)."
+        )
+    if x.device != y.device:
+        raise ValueError(
+            f"{side}_x is on {x.device} and {side}_y on {y.device}: move one, or the "
+            "whole episode by .to(device)."
+        )
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -22,8 +59,8 @@ class Episode:
     tokens: whole numbers, one a place.
 
     Raises:
-        ValueError: the four tensors do not describe the same tasks, or targets are not
-            vectors.
+        TypeError: one of the four is no tensor.
+        ValueError: they do not describe the same tasks, or targets are not vectors.
     """
 
     support_x: Real[Tensor, "T S ..."]
@@ -32,19 +69,8 @@ class Episode:
     query_y: Real[Tensor, "T Q C"]
 
     def __post_init__(self) -> None:
-        for side in ("support", "query"):
-            x, y = getattr(self, f"{side}_x"), getattr(self, f"{side}_y")
-            if x.shape[:2] != y.shape[:2]:
-                raise ValueError(
-                    f"{side}_x {tuple(x.shape)} and {side}_y {tuple(y.shape)} must "
-                    "begin with the same [tasks, examples]."
-                )
-            if y.ndim < 3:
-                raise ValueError(
-                    f"{side}_y {tuple(y.shape)} must be [tasks, examples, C]: for "
-                    "classes torch.nn.functional.one_hot(labels, C).float(), for "
-                    "regression y.unsqueeze(-1)."
-                )
+        require_examples("support", self.support_x, self.support_y)
+        require_examples("query", self.query_x, self.query_y)
         if self.support_x.shape[0] != self.query_x.shape[0]:
             raise ValueError(
                 f"support holds {self.support_x.shape[0]} tasks and query "
@@ -54,6 +80,12 @@ class Episode:
             raise ValueError(
                 f"support targets have {self.support_y.shape[-1]} columns and query "
                 f"targets {self.query_y.shape[-1]}: they must agree."
+            )
+
+        if self.support_x.dtype != self.query_x.dtype:
+            raise ValueError(
+                f"support_x holds {self.support_x.dtype} and query_x "
+                f"{self.query_x.dtype}: they must be alike, such as .float()."
             )
 
     @property
@@ -70,6 +102,7 @@ class Episode:
 
     def chunks(self, size: int) -> Iterator[Episode]:
         """The same tasks, at most `size` at a time."""
+        require_whole(1, size=size)
         for start in range(0, self.n_tasks, size):
             yield self[start : start + size]
 

@@ -19,6 +19,15 @@ WITHIN_95 = 1.959963984540054
 """A Gaussian lies within so many standard deviations of its mean 95% of the time."""
 
 
+def _require_pairs(prediction: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless there are a mean and a logarithm for each target."""
+    if prediction.shape != (*target.shape[:-1], 2 * target.shape[-1]):
+        raise ValueError(
+            f"A prediction of targets {tuple(target.shape)} is [T, Q, 2C], C means and "
+            f"then C logarithms of deviations; this one is {tuple(prediction.shape)}."
+        )
+
+
 def moments(
     prediction: Float[Tensor, "T Q CC"],
 ) -> tuple[Float[Tensor, "T Q C"], Float[Tensor, "T Q C"]]:
@@ -34,7 +43,11 @@ def log_likelihood(
 
     It is a log-density per target: the C components are added up, and it is above 0
     where the density is above 1.
+
+    Raises:
+        ValueError: other shapes.
     """
+    _require_pairs(prediction, target)
     mean, log_scale = prediction.chunk(2, dim=-1)
     error = (target - mean) * (-log_scale).exp()
     each = -0.5 * (error.square() + LOG_2_PI) - log_scale
@@ -54,7 +67,11 @@ def coverage(
     """Fraction of the targets inside the central 95% interval predicted for them.
 
     A calibrated prediction scores 0.95 in the mean; less is overconfident.
+
+    Raises:
+        ValueError: other shapes.
     """
+    _require_pairs(prediction, target)
     mean, scale = moments(prediction)
     inside = (target - mean).abs() <= WITHIN_95 * scale
     return inside.to(target.dtype).mean(dim=(1, 2))

@@ -53,6 +53,30 @@ def require_alike(prediction: Tensor, target: Tensor) -> None:
         )
 
 
+def require_classes(logits: Tensor, target: Tensor) -> None:
+    """Raise ValueError if the two are not of one shape [T, Q, C] with C classes.
+
+    One column is no choice: its softmax is 1 and its argmax 0 whatever was predicted,
+    and class indices kept as [T, Q, 1] would all be right.
+    """
+    require_alike(logits, target)
+    if target.shape[-1] < 2:
+        raise ValueError(
+            f"Targets {tuple(target.shape)} have one column, and classes need one "
+            "each: torch.nn.functional.one_hot(labels, C).float(). Yes and no are two "
+            "classes; values to be predicted are scored by squared_error."
+        )
+
+
+def _nan_unless_distribution(target: Tensor, scores: Tensor) -> Tensor:
+    """The score of each query, NaN where its target's row does not sum to 1.
+
+    So a wrong target counts as no result, and nothing waits for the device to be told.
+    """
+    off = (target.sum(-1) - 1).abs() > 0.01
+    return scores.masked_fill(off, torch.nan)
+
+
 def squared_error(
     prediction: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
@@ -64,16 +88,28 @@ def squared_error(
 def cross_entropy(
     logits: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
-    """Mean over the queries of −log softmax(logits) at the true class, in nats."""
-    require_alike(logits, target)
-    return -(F.log_softmax(logits, dim=-1) * target).sum(-1).mean(-1)
+    """Mean over the queries of −log softmax(logits) at the true class, in nats; NaN
+    where a target is no distribution over the classes, as a one-hot row is.
+
+    Raises:
+        ValueError: other shapes, or one column.
+    """
+    require_classes(logits, target)
+    losses = -(F.log_softmax(logits, dim=-1) * target).sum(-1)
+    return _nan_unless_distribution(target, losses).mean(-1)
 
 
 def accuracy(
     logits: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]
 ) -> Float[Tensor, " T"]:
     """Fraction of the queries whose largest logit is at the true class; NaN where a
-    logit is NaN, which has no largest."""
-    require_alike(logits, target)
-    right = (logits.argmax(-1) == target.argmax(-1)).float()
-    return right.where(~logits.isnan().any(-1), torch.nan).mean(-1)
+    logit is NaN, which has no largest, or a target no distribution over the classes.
+
+    Raises:
+        ValueError: other shapes, or one column.
+    """
+    require_classes(logits, target)
+    true = target.to(logits.dtype).argmax(-1)
+    right = (logits.argmax(-1) == true).float()
+    right = right.masked_fill(logits.isnan().any(-1), torch.nan)
+    return _nan_unless_distribution(target, right).mean(-1)

@@ -8,18 +8,26 @@ made for this), and whoever builds two parts of one kind spawns a seed for each.
     one seed ─┬─ "training tasks"   `meta_train`
               ├─ "validation tasks" `meta_train`
               ├─ "test tasks"       `evaluate`
+              ├─ "dropout"          layers that draw unasked, within `meta_train`
               └─ initial weights    one stream for each part, under the part's name
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from zlib import crc32
 
 import numpy as np
 import torch
 
+from labkit.arguments import require_whole
+
 TRAINING, VALIDATION, TEST = "training tasks", "validation tasks", "test tasks"
 """The streams that tasks of an experiment are drawn from."""
+
+UNASKED = "dropout"
+"""The stream that layers draw from in training, if they draw without being asked."""
 
 SCHEME = "named streams"
 """How seeds become draws, to be told with a result: this file's way."""
@@ -33,10 +41,9 @@ def spawn(seed: int, name: str) -> int:
     among a thousand streams two are the same with a probability of 1 in 10,000.)
 
     Raises:
-        ValueError: a seed below 0.
+        ValueError: a seed below 0, or no whole number.
     """
-    if seed < 0:
-        raise ValueError(f"seed={seed} must be 0 or larger.")
+    require_whole(0, seed=seed)
     sequence = np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -47,6 +54,45 @@ def seeded(
     """A fresh source of randomness on `device`, at the beginning of the named stream.
 
     Raises:
-        ValueError: a seed below 0.
+        ValueError: a seed below 0, or no whole number.
     """
     return torch.Generator(device=device).manual_seed(spawn(seed, stream))
+
+
+def branch(generator: torch.Generator, name: str) -> None:
+    """Let it go on with a stream of that name, which grows from the seed it had."""
+    generator.manual_seed(spawn(generator.initial_seed(), name))
+
+
+def global_generators(device: torch.device) -> list[torch.Generator]:
+    """Those that a layer on that device draws from unasked, as dropout does: torch's
+    own for the CPU, and its own for the device."""
+    if device.type == "cuda":
+        torch.cuda.init()  # before it there are none
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return [torch.default_generator, torch.cuda.default_generators[index]]
+    if device.type == "mps":
+        return [torch.default_generator, torch.mps._get_default_mps_generator()]
+    return [torch.default_generator]
+
+
+@contextmanager
+def replayed(generators: list[torch.Generator]) -> Iterator[None]:
+    """What is drawn in the block is drawn again after it: the generators go back."""
+    states = [generator.get_state() for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+@contextmanager
+def global_draws(seed: int, stream: str, *, device: torch.device) -> Iterator[None]:
+    """Within the block, layers that draw unasked draw from the named stream; after it
+    torch's own generators go on as if nothing had been drawn."""
+    generators = global_generators(device)
+    with replayed(generators):
+        for generator in generators:
+            generator.manual_seed(spawn(seed, stream))
+        yield

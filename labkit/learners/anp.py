@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_real
 from labkit.gaussian import bounded
 from labkit.learner import Learner
 from labkit.networks.attention import Attention
@@ -58,6 +59,7 @@ class ANP(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_real(above=0.0, smallest=smallest)
         self.smallest = smallest
         seeds = partial(spawn, seed)
         self.encoder = MLP(inputs + outputs, (width,), width, seed=seeds("encoder"))

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from labkit.arguments import require_whole
 from labkit.learner import Learner
 from labkit.randomness import seeded
 
@@ -44,6 +45,7 @@ class AttentionOnly(Learner):
         self, inputs: int, labels: int, *, shot: int, width: int = 64, seed: int = 0
     ) -> None:
         super().__init__()
+        require_whole(1, inputs=inputs, labels=labels, shot=shot, width=width)
         generator = seeded(seed, "AttentionOnly")
 
         def drawn(*shape: int) -> nn.Parameter:

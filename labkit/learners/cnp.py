@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_real
 from labkit.gaussian import bounded
 from labkit.learner import Learner
 from labkit.networks.mlp import MLP
@@ -50,6 +51,7 @@ class CNP(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_real(above=0.0, smallest=smallest)
         self.smallest = smallest
         self.encoder = MLP(
             inputs + outputs, (width,) * 3, width, seed=spawn(seed, "encoder")

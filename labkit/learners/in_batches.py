@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from labkit.arguments import require_whole
 from labkit.learner import Learner
 
 
@@ -23,6 +24,7 @@ class InBatches(Learner):
 
     def __init__(self, learner: Learner, order: Int64[Tensor, " Q"], size: int) -> None:
         super().__init__()
+        require_whole(1, size=size)
         self.learner, self.size = learner, size
         self.register_buffer("order", order)
         self.normalisation = learner.normalisation

@@ -22,8 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_whole
 from labkit.episode import Episode
 from labkit.learner import Learner
+from labkit.networks.network import require_input
 from labkit.networks.transformer import Transformer, set_linear, unset_linear
 from labkit.objective import Score
 from labkit.randomness import seeded
@@ -53,6 +55,7 @@ class InContext(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, inputs=inputs, outputs=outputs)
         self.network, self.repeat_x = network, repeat_x
         self.embed_x = unset_linear(inputs, network.width)
         self.embed_y = unset_linear(outputs, network.width)
@@ -73,7 +76,7 @@ class InContext(Learner):
     def predict(
         self, adapted: Tensor, query_x: Float[Tensor, "T Q ..."]
     ) -> Float[Tensor, "T Q C"]:
-        return self.answer(self.network.peek(self.embed_x(query_x), adapted))
+        return self.answer(self.network.peek(self.embed(query_x), adapted))
 
     def stream(
         self, x: Float[Tensor, "T S ..."], y: Float[Tensor, "T S C"]
@@ -86,10 +89,15 @@ class InContext(Learner):
         self, x: Float[Tensor, "T S ..."], y: Float[Tensor, "T S C"]
     ) -> Float[Tensor, "T SS width"]:
         """The tokens x_1, y_1, …, x_S, y_S."""
-        questions, answers = self.embed_x(x), self.embed_y(y)
+        require_input("InContext", y, (self.embed_y.in_features,), self.embed_y.weight)
+        questions, answers = self.embed(x), self.embed_y(y)
         if self.repeat_x:
             answers = answers + questions
         return torch.stack([questions, answers], dim=2).flatten(1, 2)
+
+    def embed(self, x: Float[Tensor, "T S ..."]) -> Float[Tensor, "T S width"]:
+        require_input("InContext", x, (self.embed_x.in_features,), self.embed_x.weight)
+        return self.embed_x(x)
 
 
 @runtime_checkable

@@ -29,6 +29,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.learner import Learner
 from labkit.networks.transformer import Transformer
 from labkit.randomness import seeded
@@ -59,6 +60,7 @@ class InContextTokens(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, tokens=tokens, words=words, places=places, code=code)
         if words * code > network.width:
             raise ValueError(
                 f"{words} words of code={code} do not fit into width={network.width}."

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.learner import Learner
 from labkit.randomness import seeded
 
@@ -36,6 +37,7 @@ class LinearAttention(Learner):
 
     def __init__(self, inputs: int, outputs: int = 1, *, seed: int = 0) -> None:
         super().__init__()
+        require_whole(1, inputs=inputs, outputs=outputs)
         self.outputs = outputs
         size, generator = inputs + outputs, seeded(seed, "LinearAttention")
         self.key, self.query, self.value, self.project = (

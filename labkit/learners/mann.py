@@ -32,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.learners.recurrent import StreamLearner, initialise, open_forget_gates
 from labkit.networks.network import Network
 from labkit.randomness import spawn
@@ -68,6 +69,7 @@ class MANN(StreamLearner):
         seed: int = 0,
     ) -> None:
         super().__init__(network, classes)
+        require_whole(1, hidden=hidden, slots=slots, width=width, heads=heads)
         self.hidden, self.slots, self.width, self.heads = hidden, slots, width, heads
         self.decay = decay
         recalled = heads * width

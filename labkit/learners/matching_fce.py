@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit.arguments import require_whole
 from labkit.learners.distances import Distance
 from labkit.learners.matching import LabelledSupport, MatchingNet
 from labkit.networks.network import Network
@@ -47,6 +48,7 @@ class MatchingNetFCE(MatchingNet):
         seed: int = 0,
     ) -> None:
         super().__init__(network, distance)
+        require_whole(0, K=K)
         self.K = K
         D = network.features
         with torch.device("meta"):  # no draw from the global generator

@@ -22,8 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit.arguments import require_whole
 from labkit.learner import Learner
-from labkit.networks.network import Network
+from labkit.networks.network import Network, require_network
 from labkit.randomness import seeded, spawn
 
 
@@ -47,6 +48,8 @@ class StreamLearner(Learner):
 
     def __init__(self, network: Network, classes: int) -> None:
         super().__init__()
+        require_network(network)
+        require_whole(2, classes=classes)
         self.network, self.classes = network, classes
         if network.uses_batch_statistics:
             self.normalisation = "transductive"
@@ -110,6 +113,7 @@ class LSTMLearner(StreamLearner):
         self, network: Network, classes: int, *, hidden: int = 200, seed: int = 0
     ) -> None:
         super().__init__(network, classes)
+        require_whole(1, hidden=hidden)
         self.hidden = hidden
         with torch.device("meta"):  # no draw from the global generator
             self.lstm = nn.LSTM(network.features + classes, hidden, batch_first=True)

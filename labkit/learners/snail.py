@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_real, require_whole
 from labkit.gaussian import bounded
 from labkit.learner import Learner
 from labkit.networks.mlp import MLP
@@ -56,6 +57,9 @@ class SNAIL(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, inputs=inputs, outputs=outputs, width=width)
+        require_whole(2, longest=longest)
+        require_real(above=0.0, smallest=smallest)
         self.outputs, self.smallest = outputs, smallest
         block = [2**i for i in range(math.ceil(math.log2(longest)))]
         features = 4 * width

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.networks.mlp import MLP
 from labkit.randomness import spawn
 
@@ -30,6 +31,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int = 8, *, seed: int = 0) -> None:
         super().__init__()
+        require_whole(1, width=width, heads=heads)
         if width % heads:
             raise ValueError(f"width={width} cannot be divided among heads={heads}.")
         self.heads = heads

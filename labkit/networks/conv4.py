@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_whole
 from labkit.networks.conv_block import conv_block, conv_block_with_moments
 from labkit.networks.network import Network, Parameters, uniform_fan_in
 from labkit.randomness import seeded
@@ -45,12 +46,14 @@ class Conv4(Network):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, channels=channels, size=size, width=width)
         if size < 2**BLOCKS:
             raise ValueError(
                 f"size={size}: Conv4 halves the image {BLOCKS} times, so its side must "
                 f"be at least {2**BLOCKS} pixels."
             )
         self.channels, self.size, self.width = channels, size, width
+        self.example = (channels, size, size)
         self.features = width * (size // 2**BLOCKS) ** 2
         self.uses_batch_statistics = not track_running_stats
         self.register(self.initial_parameters(generator=seeded(seed, "Conv4")))
@@ -77,7 +80,7 @@ class Conv4(Network):
         x: Float[Tensor, "... channels size size"],
         parameters: Parameters | None = None,
     ) -> Float[Tensor, "... features"]:
-        p = dict(self.named_parameters()) if parameters is None else dict(parameters)
+        p = dict(self.parameters_for(x, parameters))
         of_batch = self.training or self.uses_batch_statistics
         if not of_batch and "mean0" not in p:
             p |= {

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_whole
 from labkit.networks.network import Network, Parameters
 
 
@@ -14,11 +15,13 @@ class Flat(Network):
 
     def __init__(self, *, features: int) -> None:
         super().__init__()
+        require_whole(1, features=features)
         self.features = features
 
     def forward(
         self, x: Float[Tensor, "T L ..."], parameters: Parameters | None = None
     ) -> Float[Tensor, "T L features"]:
+        self.parameters_for(x, parameters)
         return x.flatten(2)
 
     def initial_parameters(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.networks.linear import linear
 from labkit.networks.network import Network, Parameters, uniform_fan_in
 from labkit.randomness import seeded
@@ -35,9 +36,11 @@ class MLP(Network):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for width in (inputs, *hidden, outputs):
+            require_whole(1, width=width)
         self.relu_last = relu_last
         self.widths = (inputs, *hidden, outputs)
-        self.features = outputs
+        self.example, self.features = (inputs,), outputs
         self.register(self.initial_parameters(generator=seeded(seed, "MLP")))
 
     def initial_parameters(
@@ -54,7 +57,7 @@ class MLP(Network):
     def forward(
         self, x: Float[Tensor, "... inputs"], parameters: Parameters | None = None
     ) -> Float[Tensor, "... outputs"]:
-        p = dict(self.named_parameters()) if parameters is None else parameters
+        p = self.parameters_for(x, parameters)
         last = len(self.widths) - 2
         for layer in range(last):
             x = F.relu(linear(x, p[f"weight{layer}"], p[f"bias{layer}"]))

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.networks.network import Network, Parameters
 from labkit.randomness import seeded
 
@@ -29,6 +30,8 @@ class ResNet(Network):
 
     def __init__(self, *, width: int = 32, seed: int = 0) -> None:
         super().__init__()
+        require_whole(2, width=width)
+        self.example = (1, SIZE, SIZE)
         self.stem = nn.Conv2d(1, width // 2, 5, stride=2, padding=2, bias=False)
         self.norm = nn.BatchNorm2d(width // 2)
         self.blocks = nn.Sequential(
@@ -48,8 +51,9 @@ class ResNet(Network):
         x: Float[Tensor, "... 1 48 48"],
         parameters: Parameters | None = None,
     ) -> Float[Tensor, "... features"]:
+        self.parameters_for(x, parameters)
         if parameters is not None:
-            return torch.func.functional_call(self, dict(parameters), (x,))
+            return self.call_with(parameters, x)
         images = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
         h = F.relu(F.max_pool2d(self.norm(self.stem(images)), 2))
         return self.blocks(h).reshape(*x.shape[:-3], self.features)

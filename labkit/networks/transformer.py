@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.networks.network import Network, Parameters
 from labkit.randomness import seeded
 
@@ -53,6 +54,7 @@ class Transformer(Network):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, width=width, layers=layers, heads=heads, context=context)
         if width % heads:
             raise ValueError(f"width={width} cannot be divided among heads={heads}.")
         self.width, self.heads, self.context = width, heads, context
@@ -67,7 +69,7 @@ class Transformer(Network):
     ) -> Float[Tensor, "T L width"]:
         """The outputs of whole sequences. Parameters given are one set for all."""
         if parameters is not None:
-            return torch.func.functional_call(self, dict(parameters), (x,))
+            return self.call_with(parameters, x)
         self.require_room(x.shape[1])
         h, _ = self._through(x + self.positions[: x.shape[1]], None, None)
         return h

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit.arguments import require_whole
 from labkit.networks.network import Network, Parameters
 from labkit.randomness import seeded
 
@@ -31,8 +32,9 @@ class Views(Network):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_whole(1, views=views)
         self.network = network
-        self.features = network.features
+        self.example, self.features = network.example, network.features
         self.uses_batch_statistics = network.uses_batch_statistics
         maps = torch.randn(views, 2, 3, generator=seeded(seed, "views"))
         maps *= torch.tensor([linear, linear, 2 * shift])
@@ -46,6 +48,7 @@ class Views(Network):
     ) -> Float[Tensor, "... features"]:
         if parameters is not None:
             raise ValueError("Views averages a network with parameters of its own.")
+        self.parameters_for(x, None)
         if self.training:
             return self.network(x)
         images = x.flatten(0, -4)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_whole
 from labkit.networks.linear import linear
 from labkit.networks.network import (
     Network,
@@ -24,6 +25,7 @@ class WithHead(Network):
     def __init__(self, body: Network, outputs: int, *, seed: int = 0) -> None:
         super().__init__()
         require_network(body)
+        require_whole(1, outputs=outputs)
         self.body = body
         self.features = outputs
         self.uses_batch_statistics = body.uses_batch_statistics

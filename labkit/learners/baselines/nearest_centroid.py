@@ -18,18 +18,20 @@ from torch.nn import functional as F
 from labkit.learner import Learner
 from labkit.learners.distances import Similarity
 from labkit.learners.protonet import class_means, require_support
-from labkit.networks.network import Network
+from labkit.networks.network import Network, require_network
 
 
 class NearestCentroid(Learner):
     """Classify by the nearest class mean of fixed, normalised features.
 
     Raises:
+        TypeError: a network that is no `Network`.
         ValueError: in evaluation, a class without a support example.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
+        require_network(network)
         self.network = network
         self.similarity = Similarity("squared_euclidean")
         if network.uses_batch_statistics:
