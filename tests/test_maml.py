@@ -426,3 +426,25 @@ def test_an_inner_loop_that_diverges_stops_the_training():
     learner = on_sinusoids(inner_rate=1e6, inner_steps=20).float()
     with pytest.raises(NonFiniteLossError, match="at step 0"):
         meta_train(learner, Sinusoids(), loss=squared_error, steps=2)
+
+
+@pytest.mark.parametrize("objective", [meta_loss, multi_step_loss])
+def test_a_frozen_parameter_does_not_adapt_and_gets_no_meta_gradient(objective):
+    learner, episode = on_sinusoids(), regression()
+    own = learner.network.weight1
+    own.requires_grad_(False)
+    adapted = learner.adapt(episode.support_x, episode.support_y)
+    assert torch.equal(adapted["weight1"], own.expand(T, *own.shape))
+    assert not torch.equal(adapted["weight0"][0], learner.network.weight0)
+    objective(learner, episode, squared_error).backward()
+    assert own.grad is None
+    assert all(p.grad is not None for p in learner.parameters() if p is not own)
+    with torch.no_grad():
+        evaluated = learner.adapt(episode.support_x, episode.support_y)
+    assert torch.equal(evaluated["weight1"], adapted["weight1"])
+
+
+def test_a_learner_whose_every_parameter_is_frozen_is_told_so():
+    learner, episode = on_sinusoids().requires_grad_(False), regression()
+    with pytest.raises(ValueError, match="nothing can adapt"):
+        learner.adapt(episode.support_x, episode.support_y)

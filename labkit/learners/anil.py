@@ -19,7 +19,7 @@ from torch import Tensor
 from labkit.learners.inner_loop import gradient_descent
 from labkit.learners.maml import MAML
 from labkit.networks.linear import linear
-from labkit.networks.network import Parameters
+from labkit.networks.network import Parameters, frozen
 from labkit.networks.with_head import WithHead
 
 HEAD = ("weight", "bias")
@@ -52,6 +52,7 @@ class ANIL(MAML):
             rate=self.rate(),
             second_order=not self.first_order,
             clip_norm=self.inner_clip_norm,
+            frozen=frozen(self.network),
         )
         return (theta | head for head in heads)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -23,10 +23,12 @@ def gradient_descent(
     rate: float | Mapping[str, Tensor],
     second_order: bool,
     clip_norm: float | None = None,
+    frozen: Collection[str] = (),
 ) -> Iterator[dict[str, Tensor]]:
     """The path θ_0, θ_1, …, θ_steps of θ ← θ − rate · ∇θ L_T(θ) for each task.
 
     θ_0 is the `parameters` given, each [T, ...], and `function(x, θ)` the prediction.
+    Those named in `frozen` stay as they are.
     A rate is one number, or for each parameter a tensor of its shape without T. With
     `clip_norm`, a task's gradient that is longer is scaled down to that length first.
 
@@ -36,24 +38,31 @@ def gradient_descent(
 
     Raises:
         ValueError: the loss does not depend on some parameter, or is not one number
-            for each task.
+            for each task; all parameters are frozen.
     """
-    theta = dict(parameters)
+    kept = {name: value for name, value in parameters.items() if name in frozen}
+    theta = {name: value for name, value in parameters.items() if name not in frozen}
+    if steps and not theta:
+        raise ValueError(
+            "All parameters are frozen by requires_grad_(False), so that nothing can "
+            "adapt. Free those that shall; evaluation needs none of them frozen."
+        )
     for _ in range(steps):
-        yield theta
-        gradients = _gradients(function, theta, x, y, loss, second_order)
+        yield kept | theta
+        gradients = _gradients(function, theta, kept, x, y, loss, second_order)
         if clip_norm is not None:
             gradients = _clip(gradients, clip_norm)
         theta = {
             name: value - (rate[name] if isinstance(rate, Mapping) else rate) * gradient
             for (name, value), gradient in zip(theta.items(), gradients, strict=True)
         }
-    yield theta
+    yield kept | theta
 
 
 def _gradients(
     function: Callable[[Tensor, Parameters], Tensor],
     theta: Parameters,
+    kept: Parameters,
     x: Float[Tensor, "T S ..."],
     y: Float[Tensor, "T S C"],
     loss: Score,
@@ -65,6 +74,15 @@ def _gradients(
     row t, the gradient of task t's loss alone, because no other loss depends on that
     row.
     """
+    # Tensors of inference mode have no gradients; copies do. (The compiler, which never
+    # runs in that mode, cannot read the question.)
+    if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            theta = {name: value.clone() for name, value in theta.items()}
+            kept = {name: value.clone() for name, value in kept.items()}
+            return _gradients(
+                function, theta, kept, x.clone(), y.clone(), loss, second_order
+            )
     recording = torch.is_grad_enabled()
     with torch.enable_grad():
         at = {
@@ -73,7 +91,7 @@ def _gradients(
             else value.detach().requires_grad_()
             for name, value in theta.items()
         }
-        total = one_a_task(loss(function(x, at), y), len(x)).sum()
+        total = one_a_task(loss(function(x, {**kept, **at}), y), len(x)).sum()
         gradients: tuple[Tensor | None, ...] = (None,) * len(at)
         if total.requires_grad:
             gradients = torch.autograd.grad(

@@ -26,15 +26,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_real, require_whole
 from labkit.episode import Episode
 from labkit.learner import Learner, Normalisation
 from labkit.learners.inner_loop import gradient_descent
-from labkit.networks.network import Network, require_network
+from labkit.networks.network import Network, frozen, require_network
 from labkit.objective import Score
 
 
 class MAML(Learner):
     """Learn an initialisation from which a few gradient steps suffice.
+
+    Parameters frozen by `requires_grad_(False)` do not adapt.
 
     Args:
         loss: of a task's predictions on its support, one number a task.
@@ -51,9 +54,9 @@ class MAML(Learner):
 
     Raises:
         TypeError: a network that is no `Network`.
-        ValueError: a negative number of steps; another word for the normalisation, or
-            "transductive" with a network whose predictions do not depend on each other
-            anyway.
+        ValueError: a negative number of steps, or a number that is none; another word
+            for the normalisation, or "transductive" with a network whose predictions
+            do not depend on each other anyway.
     """
 
     def __init__(
@@ -74,10 +77,9 @@ class MAML(Learner):
                 f"normalisation={normalisation!r}: it is one of "
                 f"{', '.join(get_args(Normalisation))}."
             )
-        if inner_steps < 0:
-            raise ValueError(
-                f"inner_steps={inner_steps}: take 1 step or more; 0 leaves θ unadapted."
-            )
+        require_whole(0, inner_steps=inner_steps)
+        require_real(inner_rate=inner_rate)
+        require_real(above=0.0, inner_clip_norm=inner_clip_norm)
         if normalisation == "transductive" and not network.uses_batch_statistics:
             raise ValueError(
                 'normalisation="transductive" needs a network that normalises by the '
@@ -126,6 +128,7 @@ class MAML(Learner):
             rate=self.rate(),
             second_order=not self.first_order,
             clip_norm=self.inner_clip_norm,
+            frozen=frozen(self.network),
         )
 
     def rate(self) -> float | Mapping[str, Tensor]:

@@ -15,15 +15,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.arguments import require_real, require_whole
 from labkit.learner import Learner
 from labkit.learners.inner_loop import gradient_descent
-from labkit.networks.network import Network
+from labkit.networks.network import Network, frozen, require_network
 from labkit.objective import Score
 from labkit.randomness import seeded
 
 
 class FineTuning(Learner):
     """Train the network on each task's support set, all tasks side by side.
+
+    Parameters frozen by `requires_grad_(False)` are the network's own throughout.
 
     Args:
         network: from x to the C numbers predicted; its own parameters are never
@@ -33,7 +36,9 @@ class FineTuning(Learner):
             ones as every other batch of T.
 
     Raises:
-        ValueError: `from_scratch` with a network that keeps running statistics.
+        TypeError: a network that is no `Network`.
+        ValueError: `from_scratch` with a network that keeps running statistics; a
+            negative number of steps, or a number that is none.
     """
 
     def __init__(
@@ -47,6 +52,9 @@ class FineTuning(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_network(network)
+        require_whole(0, steps=steps)
+        require_real(rate=rate)
         if from_scratch and next(network.buffers(), None) is not None:
             raise ValueError(
                 "from_scratch=True needs a network without running statistics, which "
@@ -63,11 +71,12 @@ class FineTuning(Learner):
         """One trained set of parameters a task, with the support's batch statistics."""
         T = support_x.shape[0]
         own = dict(self.network.named_parameters())
+        start = {name: value.expand(T, *value.shape) for name, value in own.items()}
+        stay = frozen(self.network)
         if self.from_scratch:
             source = seeded(self.seed, "fine-tuning", device=support_x.device)
-            start = self.network.initial_parameters(T, generator=source)
-        else:
-            start = {name: value.expand(T, *value.shape) for name, value in own.items()}
+            fresh = self.network.initial_parameters(T, generator=source)
+            start |= {name: fresh[name] for name in fresh if name not in stay}
         with torch.no_grad():
             for theta in gradient_descent(
                 self.network,
@@ -78,6 +87,7 @@ class FineTuning(Learner):
                 steps=self.steps,
                 rate=self.rate,
                 second_order=False,
+                frozen=stay,
             ):
                 tuned = theta
             if self.network.uses_batch_statistics:

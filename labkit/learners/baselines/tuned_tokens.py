@@ -18,6 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from labkit.arguments import require_real, require_whole
 from labkit.learner import Learner
 from labkit.learners.in_context_tokens import InContextTokens, token_cross_entropy
 from labkit.networks.network import Parameters
@@ -33,6 +34,8 @@ class TunedTokens(Learner):
 
     def __init__(self, model: InContextTokens, *, steps: int, rate: float) -> None:
         super().__init__()
+        require_whole(0, steps=steps)
+        require_real(above=0.0, rate=rate)
         self.model, self.steps, self.rate = model, steps, rate
 
     def adapt(
@@ -41,11 +44,12 @@ class TunedTokens(Learner):
         support_y: Int64[Tensor, "T S places"],
     ) -> dict[str, Tensor]:
         """One set of weights a task, each [T, ...]."""
-        tuned = {
-            name: value.detach().repeat(len(support_x), *[1] * value.ndim)
-            for name, value in self.model.named_parameters()
-        }
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            support_x, support_y = support_x.clone(), support_y.clone()
+            tuned = {
+                name: value.detach().repeat(len(support_x), *[1] * value.ndim)
+                for name, value in self.model.named_parameters()
+            }
             leaves = [value.requires_grad_() for value in tuned.values()]
             optimizer = torch.optim.Adam(leaves, lr=self.rate)
             for _ in range(self.steps):
