@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import Evaluation, task_scores
+from labkit.evaluation import Evaluation, evaluate_each
 from labkit.learner import Learner
 from labkit.learners.in_context_tokens import InContextTokens
 from labkit.objective import Score
@@ -40,7 +40,7 @@ def evaluate_by_shots(
 
     Of tasks that ask more than one query, the others count as further examples.
     """
-    scores = task_scores(
+    return evaluate_each(
         learner,
         tasks,
         measure=by_shots,
@@ -48,7 +48,6 @@ def evaluate_by_shots(
         seed=seed,
         tasks_per_batch=tasks_per_batch,
     )
-    return [Evaluation.of(of, seed, learner.normalisation) for of in scores.unbind(1)]
 
 
 def by_shots(learner: Learner, episode: Episode, score: Score) -> Float[Tensor, "T N"]:

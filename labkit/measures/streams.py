@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import Evaluation, task_scores
+from labkit.evaluation import Evaluation, evaluate_each
 from labkit.learner import Learner
 from labkit.learners.recurrent import StreamLearner
 from labkit.objective import Score
@@ -64,7 +64,7 @@ def evaluate_stream(
     Args:
         presentations: how many to tell apart; every class must come that often.
     """
-    scores = task_scores(
+    return evaluate_each(
         learner,
         tasks,
         measure=partial(_by_presentation, presentations),
@@ -72,7 +72,6 @@ def evaluate_stream(
         seed=seed,
         tasks_per_batch=tasks_per_batch,
     )
-    return [Evaluation.of(of, seed, learner.normalisation) for of in scores.unbind(1)]
 
 
 def _by_presentation(
