@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from labkit.arguments import require_real, require_whole
+from labkit.checkpoint import History as History
+from labkit.checkpoint import Run
 from labkit.episode import Episode, TaskDistribution
-from labkit.evaluation import device_of, draw, task_scores
+from labkit.evaluation import device_of, draw, generators_of, task_scores
 from labkit.learner import Learner
 from labkit.objective import Score, cross_entropy, meta_loss
 from labkit.progress import Progress
-from labkit.randomness import TRAINING, VALIDATION, seeded, spawn
+from labkit.randomness import (
+    TRAINING,
+    UNASKED,
+    VALIDATION,
+    global_draws,
+    replayed,
+    seeded,
+)
 
 Schedule = Callable[[int], float]
 """step -> factor on the learning rate."""
@@ -35,16 +41,7 @@ LOSSES_LOOKED_AT_EVERY = 50
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The training loss became NaN or infinite."""
-
-
-@dataclass
-class History:
-    """What happened: the loss of every step, and (step, loss) of every validation."""
-
-    losses: list[float] = field(default_factory=list)
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    seconds: float = 0.0
+    """The training loss, or a weight, became NaN or infinite."""
 
 
 def constant(step: int) -> float:
@@ -53,12 +50,14 @@ def constant(step: int) -> float:
 
 def halving(every: int) -> Schedule:
     """Halve the rate after each `every` steps, as Snell et al. (2017) do at 2,000."""
+    require_whole(1, every=every)
     return lambda step: 0.5 ** (step // every)
 
 
 def cosine(steps: int, warm_up: int = 1) -> Schedule:
     """From 1 to 0 over `steps` along half a cosine (Loshchilov and Hutter, 2017), and
     over the first `warm_up` of them up to it along a line."""
+    require_whole(1, steps=steps, warm_up=warm_up)
 
     def factor(step: int) -> float:
         down = 0.5 * (1 + math.cos(math.pi * min(step / steps, 1)))
@@ -99,8 +98,12 @@ def meta_train(
 
     With `checkpoint`, the whole state is written there every `checkpoint_every` steps
     and a later call with the same arguments goes on from it, on another device if need
-    be. On a CPU the weights it ends with are those of an uninterrupted run, bit for
-    bit.
+    be. On a CPU with the same number of threads, the weights it ends with are those of
+    an uninterrupted run, bit for bit.
+
+    All randomness is the seed's. Layers that draw from torch's own generators, as
+    dropout does, draw from a stream of it too; the generators of the caller are left
+    as they were.
 
     Args:
         objective: what to descend on, if not on the query loss after adaptation.
@@ -108,34 +111,65 @@ def meta_train(
             wait, and memory does not grow with them. The gradient is the same, except
             for a learner whose own running statistics then move once a chunk.
         clip_norm: largest norm of the meta-gradient; larger ones are scaled down to it.
-        configuration: of the tasks and the learner; a checkpoint made under another one
-            is refused, as one made with other arguments is.
+        configuration: of what the arguments do not show; a checkpoint made under
+            another one is refused, as one made with other arguments is. Learner,
+            tasks, loss, objective and schedule are compared without it, by all that
+            they were made with (`labkit.fingerprint`).
         autocast: compute in this lower precision where torch judges it harmless.
 
     Raises:
-        NonFiniteLossError: a loss was NaN or infinite; the checkpoint keeps the last
-            state whose losses were all finite.
+        NonFiniteLossError: a loss or a weight was NaN or infinite; the checkpoint keeps
+            the last state in which all were finite.
+        NotWrittenError: the checkpoint cannot be written; the one before it is whole.
         ValueError: the checkpoint is damaged, or of a training with other arguments;
-            patience without validation; a step of no tasks.
+            a number that makes no sense; patience without validation; a learner that
+            has nothing to train, or a loss that does not depend on it.
     """
+    require_whole(0, steps=steps)
+    require_whole(
+        1,
+        tasks_per_step=tasks_per_step,
+        tasks_per_chunk=tasks_per_chunk,
+        validate_every=validate_every,
+        patience=patience,
+        checkpoint_every=checkpoint_every,
+    )
+    require_whole(2, validation_tasks=validation_tasks)
+    require_real(above=0.0, learning_rate=learning_rate, clip_norm=clip_norm)
     if patience is not None and validation is None:
         raise ValueError("patience counts looks at validation tasks: give them too.")
-    if tasks_per_step < 1:
-        raise ValueError(f"tasks_per_step={tasks_per_step}: a step needs a task.")
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"autocast={autocast}: choose torch.bfloat16 or torch.float16, or None for "
+            "full precision."
+        )
+    if not any(parameter.requires_grad for parameter in learner.parameters()):
+        raise ValueError(
+            f"{type(learner).__name__} has no parameter to train: it has none at all, "
+            "or all of them are frozen by requires_grad_(False)."
+        )
     device = device_of(learner)
     optimizer = torch.optim.Adam(
         learner.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda")
     )
-    run = _Run(
+    run = Run(
         arguments={
             "steps": steps,
             "tasks_per_step": tasks_per_step,
             "seed": seed,
             "learning_rate": learning_rate,
             "clip_norm": clip_norm,
-            "learner": type(learner).__name__,
-            "parameters": sum(p.numel() for p in learner.parameters()),
+            "autocast": str(autocast),
+            "validate_every": None if validation is None else validate_every,
+            "validation_tasks": None if validation is None else validation_tasks,
             **(configuration or {}),
+        },
+        made_with={
+            "tasks": tasks,
+            "validation": validation,
+            "loss": loss,
+            "objective": objective,
+            "schedule": schedule,
         },
         learner=learner,
         optimizer=optimizer,
@@ -143,151 +177,94 @@ def meta_train(
         generator=seeded(seed, TRAINING, device=device),
     )
     path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and path.exists():
-        run.resume(path)
-
     history, best = run.history, run.best
-    began = time.monotonic() - history.seconds
-    progress = Progress(label, steps)
-    recent: list[Tensor] = []
     learner.train()
-    for done in range(run.steps_done + 1, steps + 1):
-        if patience is not None and best.looks_since >= patience:
-            break
-        episode = draw(tasks, tasks_per_step, run.generator)
-        optimizer.zero_grad(set_to_none=True)
-        losses: list[Tensor] = []
-        for chunk in episode.chunks(tasks_per_chunk or tasks_per_step):
-            share = chunk.n_tasks / tasks_per_step
-            with torch.autocast(device.type, autocast, enabled=autocast is not None):
-                losses.append(share * objective(learner, chunk, loss))
-            losses[-1].backward()
-        if clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(learner.parameters(), clip_norm)
-        optimizer.step()
-        run.scheduler.step()
-        recent.append(torch.stack(losses).detach().sum())
+    with global_draws(seed, UNASKED, device=device):
+        if path is not None:
+            run.open(path)
+        began = time.monotonic() - history.seconds
+        progress = Progress(label, steps)
+        recent: list[Tensor] = []
+        for done in range(run.steps_done + 1, steps + 1):
+            if patience is not None and best.looks_since >= patience:
+                break
+            episode = draw(tasks, tasks_per_step, run.generator)
+            optimizer.zero_grad(set_to_none=True)
+            losses: list[Tensor] = []
+            for chunk in episode.chunks(tasks_per_chunk or tasks_per_step):
+                share = chunk.n_tasks / tasks_per_step
+                with torch.autocast(
+                    device.type, autocast, enabled=autocast is not None
+                ):
+                    losses.append(share * objective(learner, chunk, loss))
+                _require_dependent(losses[-1])
+                losses[-1].backward()
+            if clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(learner.parameters(), clip_norm)
+            optimizer.step()
+            run.scheduler.step()
+            recent.append(torch.stack(losses).detach().sum())
 
-        validate_now = done % validate_every == 0 or done == steps
-        save_now = done % checkpoint_every == 0 or done == steps
-        if len(recent) == LOSSES_LOOKED_AT_EVERY or validate_now or save_now:
-            _look(recent, history, seed)
-            progress(done, f"loss {history.losses[-1]:.4f}")
-        if validation is not None and validate_now:
-            scores = task_scores(
-                learner,
-                validation,
-                score=loss,
-                n_tasks=validation_tasks,
-                seed=seed,
-                stream=VALIDATION,
-            )
-            history.validation.append((done, scores.mean().item()))
-            best.look(history.validation[-1][1], learner)
-        if path is not None and save_now:
-            history.seconds = time.monotonic() - began
-            run.save(path, done)
+            validate_now = done % validate_every == 0 or done == steps
+            save_now = done % checkpoint_every == 0 or done == steps
+            if len(recent) == LOSSES_LOOKED_AT_EVERY or validate_now or save_now:
+                _look(recent, run, seed)
+                progress(done, f"loss {history.losses[-1]:.4f}")
+            if validation is not None and validate_now:
+                with replayed(generators_of(learner)):  # a look changes no training
+                    scores = task_scores(
+                        learner,
+                        validation,
+                        score=loss,
+                        n_tasks=validation_tasks,
+                        seed=seed,
+                        stream=VALIDATION,
+                    )
+                history.validation.append((done, scores.mean().item()))
+                best.look(history.validation[-1][1], learner)
+            run.steps_done = done
+            if path is not None and save_now:
+                history.seconds = time.monotonic() - began
+                run.save(path)
     history.seconds = time.monotonic() - began
     if best.weights is not None:
         learner.load_state_dict(best.weights)
     return history
 
 
-@dataclass
-class _Best:
-    """The weights with the lowest validation loss, and how many looks ago that was."""
-
-    loss: float = math.inf
-    weights: dict[str, Tensor] | None = None
-    looks_since: int = 0
-
-    def look(self, loss: float, learner: Learner) -> None:
-        self.looks_since += 1
-        if loss < self.loss:
-            self.loss, self.looks_since = loss, 0
-            self.weights = copy.deepcopy(learner.state_dict())
+def _require_dependent(loss: Tensor) -> None:
+    if not loss.requires_grad:
+        raise ValueError(
+            "The training loss does not depend on the learner's parameters, so there "
+            "is no gradient to descend. Is it a score such as accuracy, computed with "
+            ".detach(), .argmax() or .item(), or under torch.no_grad()?"
+        )
 
 
-def _look(recent: list[Tensor], history: History, seed: int) -> None:
-    """Move the losses of the last steps into the history, refusing NaN and infinity."""
-    if not recent:
-        return
+def _look(recent: list[Tensor], run: Run, seed: int) -> None:
+    """Move the losses of the last steps into the history, refusing NaN and infinity
+    in them, in the weights, and in what the optimizer keeps of the gradients."""
     losses = torch.stack(recent).float().tolist()
     for offset, value in enumerate(losses):
         if not math.isfinite(value):
-            step = len(history.losses) + offset
+            step = len(run.history.losses) + offset
             raise NonFiniteLossError(
                 f"The training loss is {value} at step {step} (seed {seed}). Weights "
                 "from here on are useless; an existing checkpoint still holds finite "
-                "ones. At the first steps look for NaN in the data and for a class "
-                "without support; later, try a lower learning_rate, clip_norm=1.0, or "
-                f"full precision (autocast=None). steps={step + 1} with the same seed "
-                "reproduces it."
+                "ones. At the first steps look for NaN in the data, for a class "
+                "without support, and for targets that are no one-hot rows; later, "
+                "try a lower learning_rate, clip_norm=1.0, or full precision "
+                f"(autocast=None). steps={step + 1} with the same seed reproduces it."
             )
-    history.losses.extend(losses)
-    recent.clear()
-
-
-@dataclass
-class _Run:
-    """All that the next step depends on, and how it is kept on disk."""
-
-    arguments: dict[str, Any]
-    learner: Learner
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LambdaLR
-    generator: torch.Generator
-    history: History = field(default_factory=History)
-    best: _Best = field(default_factory=_Best)
-    steps_done: int = 0
-
-    def save(self, path: Path, steps_done: int) -> None:
-        """Write it so that an interruption leaves the old file or the new, whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".part")
-        torch.save(
-            {
-                "arguments": self.arguments,
-                "steps_done": steps_done,
-                "learner": self.learner.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "generator": self.generator.get_state(),
-                "device": self.generator.device.type,
-                "history": vars(self.history),
-                "best": vars(self.best),
-            },
-            unfinished,
+    if name := run.not_finite():
+        first, last = len(run.history.losses), len(run.history.losses) + len(losses) - 1
+        raise NonFiniteLossError(
+            f"{name} became NaN or infinite between steps {first} and {last} (seed "
+            f"{seed}), although the losses are finite: a gradient was not, or too "
+            "large to be squared. These weights are useless; an existing checkpoint "
+            "still holds finite ones. Look for a square root or a logarithm at 0 in "
+            "learner and loss, a norm of zeros among them; try clip_norm=1.0, a lower "
+            "learning_rate, or full precision (autocast=None)."
         )
-        os.replace(unfinished, path)
-
-    def resume(self, path: Path) -> None:
-        """Put everything back as `save` found it, on the learner's device."""
-        try:
-            state = torch.load(path, map_location=device_of(self.learner))
-        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-            raise ValueError(
-                f"{path} is damaged and cannot be continued. Delete it to start afresh."
-            ) from error
-        there = state["arguments"]
-        if there != self.arguments:
-            changed = ", ".join(
-                f"{name} {there.get(name)} -> {value}"
-                for name, value in self.arguments.items()
-                if there.get(name) != value
-            )
-            raise ValueError(
-                f"{path} belongs to a training with other arguments ({changed}). "
-                "Delete the file to start afresh, or give the arguments it has."
-            )
-        self.steps_done = state["steps_done"]
-        self.learner.load_state_dict(state["learner"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        if state["device"] == self.generator.device.type:
-            self.generator.set_state(state["generator"].cpu())
-        else:  # no device continues another's stream: other tasks, as good
-            begun_as = self.generator.initial_seed()
-            self.generator.manual_seed(spawn(begun_as, f"from step {self.steps_done}"))
-        vars(self.history).update(state["history"])
-        vars(self.best).update(state["best"])
+    run.history.losses.extend(losses)
+    recent.clear()

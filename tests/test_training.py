@@ -1,5 +1,8 @@
 """meta_train: resumes bit for bit, stops on NaN, keeps the best weights."""
 
+import errno
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,11 @@ from torch import nn
 
 from labkit.episode import Episode
 from labkit.evaluation import task_scores
+from labkit.files import NotWrittenError
 from labkit.learner import Learner
-from labkit.objective import squared_error
+from labkit.objective import meta_loss, squared_error
 from labkit.randomness import TRAINING, VALIDATION, seeded
+from labkit.tasks.sinusoids import Sinusoids
 from labkit.training import (
     NonFiniteLossError,
     cosine,
@@ -255,11 +260,46 @@ def test_it_trains_in_training_mode_in_the_precision_asked_for():
 
 @pytest.mark.parametrize(
     ("mistake", "remedy"),
-    [({"patience": 3}, "validation tasks: give them"), ({"tasks_per_step": 0}, "task")],
+    [
+        ({"patience": 3}, "validation tasks: give them"),
+        ({"patience": 0, "validation": Lines()}, "patience=0"),
+        ({"tasks_per_step": 0}, "tasks_per_step=0"),
+        ({"tasks_per_chunk": 0}, "tasks_per_chunk=0"),
+        ({"steps": -3}, "steps=-3"),
+        ({"validate_every": 0}, "validate_every=0"),
+        ({"validation_tasks": 1}, "validation_tasks=1"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0"),
+        ({"clip_norm": -1.0}, "clip_norm=-1"),
+        ({"clip_norm": float("nan")}, "clip_norm=nan"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf"),
+        ({"seed": -1}, "seed=-1"),
+        ({"autocast": torch.float64}, "autocast=torch.float64"),
+    ],
 )
 def test_arguments_that_cannot_work_are_refused_before_the_first_step(mistake, remedy):
     with pytest.raises(ValueError, match=remedy):
         train(ScaledMean(), InterruptedLines(0), **mistake)
+
+
+@pytest.mark.parametrize("schedule", [lambda: halving(0), lambda: cosine(0)])
+def test_a_schedule_over_no_steps_is_refused(schedule):
+    with pytest.raises(ValueError, match="=0 must be 1 or larger"):
+        schedule()
+
+
+def test_a_learner_that_has_nothing_to_train_is_refused():
+    with pytest.raises(ValueError, match="all of them are frozen"):
+        train(ScaledMean().requires_grad_(False), InterruptedLines(0))
+    with pytest.raises(ValueError, match="has no parameter to train"):
+        train(Learner(), InterruptedLines(0))
+
+
+def test_a_loss_that_does_not_depend_on_the_learner_is_refused():
+    def score(prediction, target):
+        return squared_error(prediction.detach(), target)
+
+    with pytest.raises(ValueError, match=r"does not depend.*torch\.no_grad"):
+        train(ScaledMean(), Lines(), loss=score)
 
 
 def test_clipping_bounds_the_gradient_that_reaches_the_optimizer():
@@ -283,3 +323,184 @@ def test_training_draws_its_tasks_from_its_seed_alone():
     assert first.losses == second.losses
     tasks = Lines().sample(1, generator=seeded(3, TRAINING))
     assert first.losses[0] == tasks.query_y.square().mean().item()  # θ = 0 predicts 0
+
+
+class Dropped(ScaledMean):
+    """With dropout, and noise from a generator of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.noise = nn.Dropout(0.3), seeded(5)
+
+    def predict(self, slope, query_x):
+        noise = torch.randn(query_x.shape, generator=self.noise)
+        return super().predict(slope, self.dropout(query_x) + 0.1 * noise)
+
+
+def test_equal_seeds_are_equal_runs_with_dropout_too_and_the_caller_notices_nothing():
+    torch.manual_seed(0)
+    before, thetas = torch.get_rng_state(), []
+    for seed in (3, 3, 4):
+        learner = Dropped()
+        train(learner, Lines(), seed=seed)
+        thetas.append(learner.theta.item())
+        assert torch.equal(before, torch.get_rng_state())
+        torch.rand(7)  # the caller goes on drawing
+        before = torch.get_rng_state()
+    assert thetas[0] == thetas[1] != thetas[2]
+
+
+@pytest.mark.parametrize("steps_before_interruption", [15, 37])
+def test_a_run_with_dropout_resumes_bit_for_bit(tmp_path, steps_before_interruption):
+    validated = {"validation": Lines(), "validate_every": 9}
+    whole = Dropped()
+    train(whole, Lines(), **validated)
+    kept = {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 7, **validated}
+    with pytest.raises(InterruptionError):
+        train(Dropped(), InterruptedLines(steps_before_interruption), **kept)
+    torch.rand(11)
+    resumed = Dropped()
+    train(resumed, Lines(), **kept)
+    assert torch.equal(resumed.theta, whole.theta)
+
+
+def test_looks_at_validation_tasks_change_no_step():
+    alone, looked_at = Dropped(), Dropped()
+    history = train(alone, Lines(), steps=20)
+    looks = {"validation": Lines(), "validate_every": 2}
+    assert train(looked_at, Lines(), steps=20, **looks).losses == history.losses
+
+
+def doubled(prediction, target, factor=2.0):
+    return factor * squared_error(prediction, target)
+
+
+@dataclass
+class Steep(Lines):
+    slope: float = 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"loss": doubled}, r"loss .*squared_error -> .*doubled"),
+        ({"objective": lambda *args: meta_loss(*args)}, "objective "),
+        ({"schedule": halving(20)}, r"schedule.every 10 -> 20"),
+        ({"autocast": torch.bfloat16}, "autocast None -> torch.bfloat16"),
+        ({"tasks": Steep(slope=2.0)}, r"tasks.slope 1.0 -> 2.0"),
+        ({"tasks": Sinusoids(5, 5)}, r"tasks .*Steep.* -> .*Sinusoids"),
+        ({"learner": Dropped()}, r"learner .*ScaledMean -> .*Dropped"),
+        ({"learner": ScaledMean().double()}, r"theta float32\[1\] -> float64"),
+        ({"configuration": {"noise": 1}}, "noise not there -> 1"),
+        ({"validation": Lines()}, "validat"),
+    ],
+)
+def test_a_checkpoint_of_a_training_made_otherwise_is_refused(tmp_path, change, told):
+    settings = {
+        "learner": ScaledMean(),
+        "tasks": Steep(),
+        "loss": squared_error,
+        "schedule": halving(10),
+        "checkpoint": tmp_path / "run.pt",
+        "steps": 10,
+    }
+    meta_train(**settings)
+    with pytest.raises(ValueError, match=f"{told}.*Delete the file"):
+        meta_train(**settings | change)
+
+
+class NaNGradient(ScaledMean):
+    """The square root of 0 at one step: 0 is its value, NaN its gradient."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at, self.asked = at, 0
+
+    def predict(self, slope, query_x):
+        self.asked += 1
+        zero = 0 * self.theta if self.asked == self.at else 0 * self.theta + 1
+        return super().predict(slope, query_x) + 0 * zero.sqrt()
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+@pytest.mark.parametrize("at", [20, 23, 60])
+def test_a_gradient_that_is_nan_is_told_and_never_saved(tmp_path, at, clip_norm):
+    path = tmp_path / "run.pt"
+    settings = {"checkpoint": path, "checkpoint_every": 10, "clip_norm": clip_norm}
+    with pytest.raises(NonFiniteLossError, match=r"theta|loss is nan"):
+        train(NaNGradient(at), Lines(), **settings)
+    kept = torch.load(path)
+    assert kept["steps_done"] == (at - 1) // 10 * 10
+    assert torch.isfinite(kept["learner"]["theta"]).all()
+
+
+def test_moments_that_overflow_are_told():
+    def steep(prediction, target):
+        return 1e25 * squared_error(prediction, target)
+
+    with pytest.raises(NonFiniteLossError, match=r"Adam's exp_avg_sq of theta"):
+        train(ScaledMean(), Lines(), loss=steep, steps=5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"theta": torch.zeros(1)},
+        {"learner": {}, "steps_done": 3},
+        [1, 2],
+        torch.zeros(3),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_told_and_left_as_it_is(tmp_path, content):
+    path = tmp_path / "weights.pt"
+    torch.save(content, path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"weights.pt is no unfinished training"):
+        train(ScaledMean(), Lines(), checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path):
+    path = tmp_path / "run.pt"
+    train(ScaledMean(), Lines(), checkpoint=path, steps=500)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        place = next(i for i in archive.infolist() if i.filename.endswith("data/0"))
+    # the theta of 4 bytes, behind a header, its own name and what fills up the line
+    header = place.header_offset
+    padding = int.from_bytes(content[header + 28 : header + 30], "little")
+    content[header + 30 + len(place.filename) + padding] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run.pt is damaged"):
+        train(ScaledMean(), Lines(), checkpoint=path, steps=500)
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_not_to_be_deleted(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be read as a checkpoint \(Is a dir"):
+        train(ScaledMean(), Lines(), checkpoint=tmp_path)
+
+
+def test_a_full_disk_is_told_and_the_checkpoint_before_it_is_whole(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "run.pt"
+    with pytest.raises(InterruptionError):
+        train(ScaledMean(), InterruptedLines(25), checkpoint=path, checkpoint_every=10)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(NotWrittenError, match=r"No space left.*is as it was"):
+        train(ScaledMean(), Lines(), checkpoint=path, checkpoint_every=10)
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_two_trainings_of_one_name_do_not_disturb_each_other(tmp_path):
+    kept = {"checkpoint": tmp_path / "run.pt", "checkpoint_every": 1}
+    with ThreadPoolExecutor(2) as pool:
+        both = pool.map(lambda _: train(ScaledMean(), Lines(), **kept), range(2))
+        assert [len(history.losses) for history in both] == [60, 60]
+    assert [*tmp_path.iterdir()] == [tmp_path / "run.pt"]
