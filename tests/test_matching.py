@@ -3,15 +3,18 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from labkit.episode import Episode
-from labkit.learners.matching import MatchingNet
+from labkit.learners.distances import Similarity
+from labkit.learners.matching import MatchingNet, log_of_attended_labels
 from labkit.learners.matching_fce import MatchingNetFCE
 from labkit.learners.protonet import ProtoNet
 from labkit.networks.conv4 import Conv4
 from labkit.networks.mlp import MLP
 from labkit.objective import cross_entropy, meta_loss
 from labkit.randomness import seeded
+from tests.tensors import draw
 
 T, C, D = 2, 3, 4
 
@@ -195,3 +198,64 @@ def test_construction_draws_nothing_from_the_global_generator(make):
     before = torch.get_rng_state()
     make(network())
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_attended_labels_are_the_logarithm_of_the_sum_soft_labels_included():
+    attention = (30 * draw(T, 7, 6)).log_softmax(-1)
+    soft = draw(T, 6, C, seed=1).softmax(-1)
+    expected = (attention.exp() @ soft).log()
+    found = log_of_attended_labels(attention, soft)
+    torch.testing.assert_close(found, expected)
+    slopes = [
+        torch.autograd.functional.jacobian(lambda a, f=f: f(a).sum(), attention)
+        for f in (
+            lambda a: log_of_attended_labels(a, soft),
+            lambda a: (a.exp() @ soft).log(),
+        )
+    ]
+    torch.testing.assert_close(*slopes)
+
+
+def test_an_unlabelled_example_speaks_for_no_class():
+    attention = torch.tensor([[[0.0, -200.0, -300.0]]])
+    labels = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    found = log_of_attended_labels(attention, labels)
+    assert found.tolist() == [[[-200.0, -300.0]]]
+
+
+@pytest.mark.parametrize("distance", ["squared_euclidean", "cosine"])
+def test_memory_does_not_grow_with_the_classes(distance):
+    """200 classes of 10 examples: 400 queries would make 160 million terms."""
+    classes, shot, query = 200, 10, 400
+    learner = MatchingNet(MLP(2, (), 128), distance).train()
+    x = torch.randn(1, classes * shot, 2, generator=seeded(0))
+    y = torch.eye(classes).repeat(shot, 1).unsqueeze(0)
+    largest = Largest()
+    with largest:
+        loss = meta_loss(
+            learner, Episode(x, y, x[:, :query], y[:, :query]), cross_entropy
+        )
+        loss.backward()
+    assert loss.isfinite()
+    assert largest.seen <= query * classes * shot
+
+
+class Largest(TorchDispatchMode):
+    """The largest tensor that is made."""
+
+    seen = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **kwargs or {})
+        for one in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(one, torch.Tensor):
+                self.seen = max(self.seen, one.untyped_storage().nbytes() // 4)
+        return out
+
+
+def test_distances_by_a_product_are_those_by_differences(monkeypatch):
+    queries, points = 100 + draw(T, 5, D), 100 + draw(T, 6, D, seed=1)
+    similarity = Similarity("squared_euclidean")
+    expected = similarity(queries, points)
+    monkeypatch.setattr("labkit.learners.distances.DIFFERENCES", 0)
+    torch.testing.assert_close(similarity(queries, points), expected)

@@ -12,6 +12,10 @@ from torch.nn import functional as F
 
 Distance = Literal["squared_euclidean", "cosine"]
 
+DIFFERENCES = 2**26
+"""How many q − m to keep in memory at once; beyond, a matrix product takes their place.
+"""
+
 
 class Similarity(nn.Module):
     """Larger is nearer: [T, Q, D] and [T, M, D] → [T, Q, M].
@@ -42,4 +46,11 @@ class Similarity(nn.Module):
         if self.distance == "cosine":
             cosine = F.normalize(queries, dim=-1) @ F.normalize(points, dim=-1).mT
             return self.log_scale.exp() * cosine
-        return -(queries.unsqueeze(2) - points.unsqueeze(1)).square().sum(-1)
+        if queries.numel() * points.shape[1] <= DIFFERENCES:
+            return -(queries.unsqueeze(2) - points.unsqueeze(1)).square().sum(-1)
+        # −‖q − m‖² = 2 q·m − ‖q‖² − ‖m‖², around the middle of the points, near which
+        # the three numbers are small and lose little in the sum
+        middle = points.mean(1, keepdim=True)
+        queries, points = queries - middle, points - middle
+        lengths = queries.square().sum(-1).unsqueeze(2), points.square().sum(-1)
+        return 2 * queries @ points.mT - lengths[0] - lengths[1].unsqueeze(1)

@@ -75,8 +75,31 @@ def log_of_attended_labels(
     An attention too small for a floating-point number still has a logarithm, so that
     a confident mistake has a finite loss and a gradient. Where the support holds no
     example of a class, its probability is 0 and its logarithm the lowest finite number.
+    Of soft labels this is exact for the largest of each example; what the others add is
+    lost where it is smaller than a floating-point number. Memory grows with Q · S.
     """
-    lowest = torch.finfo(log_attention.dtype).min
-    log_labels = labels.log().clamp_min(lowest)
-    terms = log_attention.unsqueeze(-1) + log_labels.unsqueeze(1)
-    return terms.clamp_min(lowest).logsumexp(2)
+    labels = labels.to(log_attention.dtype)
+    largest, of_class = labels.max(-1, keepdim=True)
+    first = torch.zeros_like(labels).scatter(-1, of_class, largest)  # all, if one-hot
+    known, of_class = log_attention.detach(), of_class.mT.expand_as(log_attention)
+    lowest = torch.finfo(known.dtype).min
+
+    # One sum for each class, of numbers relative to the largest of its own.
+    labelled = log_attention.masked_fill(largest.mT == 0, lowest)
+    peak = known.new_full((*known.shape[:2], labels.shape[-1]), lowest)
+    peak = peak.scatter_reduce(2, of_class, labelled.detach(), "amax")
+    relative = (labelled - peak.gather(2, of_class)).exp()
+    # What soft labels give to other classes than their largest.
+    peak_of_all = known.amax(-1, keepdim=True)
+    of_all = (log_attention - peak_of_all).exp()
+    # Tensors without data ("meta") know no autocast to be disabled.
+    with torch.autocast("cpu" if known.is_meta else known.device.type, enabled=False):
+        by_first, by_rest = relative @ first, of_all @ (labels - first)
+    return torch.logaddexp(_log(by_first, peak), _log(by_rest, peak_of_all))
+
+
+def _log(mass: Float[Tensor, "T Q C"], above: Tensor) -> Float[Tensor, "T Q C"]:
+    """log mass + above; the lowest finite number, without a gradient, where it is 0."""
+    numbers = torch.finfo(mass.dtype)
+    logarithm = mass.clamp_min(numbers.tiny).log() + above
+    return logarithm.masked_fill(mass < numbers.tiny, numbers.min)
