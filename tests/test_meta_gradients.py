@@ -1,6 +1,10 @@
 """Four ways to one meta-gradient, and one way that looks right and is not."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,8 +86,9 @@ def test_every_rung_gives_the_gradient_of_the_python_loop(rung, sample, monkeypa
         lambda plain: setattr(plain, "first_order", True),
         lambda plain: setattr(plain, "inner_clip_norm", 1.0),
         lambda plain: setattr(plain, "__class__", ANIL),
+        lambda plain: plain.network.weight0.requires_grad_(False),
     ],
-    ids=["first order", "clipped", "another member of the family"],
+    ids=["first order", "clipped", "another member of the family", "frozen"],
 )
 def test_a_rung_refuses_a_rule_that_it_does_not_follow(rung, changed):
     learner, episode = sinusoids()
@@ -95,11 +100,65 @@ def test_a_rung_refuses_a_rule_that_it_does_not_follow(rung, changed):
 def test_without_a_compiler_it_says_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     torch.compiler.reset()
-    with pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler"):
+    with (
+        torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(meta_gradients.NoCompilerError, match="apt install g"),
+    ):
         meta_gradients.meta_gradient_compiled(*quick_to_compile())
     torch.compiler.reset()
+
+
+@NEEDS_A_COMPILER
+def test_with_a_compiler_it_says_what_else_is_wrong(monkeypatch):
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+    learner, episode = quick_to_compile()
+
+    def branching(prediction, target):
+        if prediction.sum() > 0:  # a graph has no branches that depend on data
+            return squared_error(prediction, target)
+        return 2 * squared_error(prediction, target)
+
+    learner.loss = branching
+    torch.compiler.reset()
+    with pytest.raises(RuntimeError, match=r"could not translate.*compiler works"):
+        meta_gradients.meta_gradient_compiled(learner, episode)
+    torch.compiler.reset()
+
+
+TRANSLATED = """
+import torch
+from labkit.learners.meta_gradients import meta_gradient_by_loop, meta_gradient_compiled
+from labkit.learners.maml import MAML
+from labkit.networks.mlp import MLP
+from labkit.objective import squared_error
+from labkit.randomness import seeded
+from labkit.tasks.sinusoids import Sinusoids
+learner = MAML(MLP(1, (40, 40)), loss=squared_error, inner_steps=1, inner_rate=0.01)
+episode = Sinusoids(10, 10).sample(25, generator=seeded(0))
+found = meta_gradient_compiled(learner, episode)
+for name, gradient in meta_gradient_by_loop(learner, episode).items():
+    assert torch.allclose(found[name], gradient, atol=1e-5), name
+"""
+
+
+@NEEDS_A_COMPILER
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="needs AVX-512"
+)
+def test_what_was_translated_for_another_processor_is_not_taken(tmp_path):
+    """Found by its graph alone, the program for AVX-512 gave NaN under AVX2."""
+    for capability in ("avx512", "avx2"):
+        settings = {
+            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+            "ATEN_CPU_CAPABILITY": capability,
+        }
+        subprocess.run(
+            [sys.executable, "-c", TRANSLATED],
+            env=os.environ | settings,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
 
 
 def test_vmap_is_silently_wrong_at_second_order_through_batch_norm():

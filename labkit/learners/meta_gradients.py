@@ -13,17 +13,22 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.compiler import config as compiler
 from torch.func import grad, vmap
 from torch.nn import functional as F
 
 from labkit.episode import Episode
 from labkit.learners.maml import MAML
 from labkit.networks.conv_block import EPSILON
-from labkit.networks.network import Parameters
+from labkit.networks.network import Parameters, frozen
 from labkit.objective import meta_loss
 from labkit.randomness import seeded
 
 Gradient = dict[str, Tensor]
+
+
+class NoCompilerError(RuntimeError):
+    """`torch.compile` needs a C++ compiler, and there is none."""
 
 
 def meta_gradient_by_loop(learner: MAML, episode: Episode) -> Gradient:
@@ -113,10 +118,11 @@ def meta_gradient_by_task_axis(learner: MAML, episode: Episode) -> Gradient:
 
 def _require_plain(learner: MAML) -> None:
     changed = learner.first_order or learner.inner_clip_norm is not None
-    if changed or type(learner) is not MAML:
+    if changed or frozen(learner.network) or type(learner) is not MAML:
         raise ValueError(
-            "This rung is written for second-order MAML with one rate and no clipping. "
-            "meta_gradient_by_task_axis takes every member of the family."
+            "This rung is written for second-order MAML with one rate, no clipping and "
+            "no frozen weights. meta_gradient_by_task_axis takes every member of the "
+            "family."
         )
 
 
@@ -129,19 +135,43 @@ def meta_gradient_compiled(learner: MAML, episode: Episode) -> Gradient:
     The inner and the outer gradient are traced into one graph. To compile the network
     alone would not do: what `torch.compile` returns can be differentiated only once.
 
+    Translations are kept on disk for each kind of processor by itself: torch finds one
+    by its graph alone, and what was made for AVX-512 is no program under AVX2.
+
     Raises:
-        RuntimeError: there is no C++ compiler, or the learner cannot be translated.
+        NoCompilerError: there is no C++ compiler.
+        RuntimeError: the learner cannot be translated.
     """
+    processor = torch.backends.cpu.get_cpu_capability()
     try:
-        with torch._dynamo.config.patch(trace_autograd_ops=True):
+        with (
+            torch._dynamo.config.patch(trace_autograd_ops=True),
+            compiler.patch(cache_key_tag=processor),  # type: ignore[attr-defined]
+        ):
             return _compiled(learner, episode)
     except torch._dynamo.exc.TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0]
+        instead = "meta_gradient_by_task_axis computes the same without."
+        if not _compiler_works():
+            raise NoCompilerError(
+                "torch.compile needs a C++ compiler (on Debian: apt install g++), and "
+                f"none was found that works. {instead}"
+            ) from error
+        reason = next(line for line in str(error).splitlines() if line.strip())
         raise RuntimeError(
-            f"torch.compile could not translate the meta-gradient ({reason}). It needs "
-            "a C++ compiler (on Debian: apt install g++) and a network of operations "
-            "it knows. meta_gradient_by_task_axis computes the same without either."
+            f"torch.compile could not translate the meta-gradient ({reason.strip()}). "
+            f"The C++ compiler works. {instead}"
         ) from error
+
+
+def _compiler_works() -> bool:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, OSError):
+        return False
+    return True
 
 
 def second_order_error_of_vmap(
