@@ -143,6 +143,13 @@ def meta_train(
             f"autocast={autocast}: choose torch.bfloat16 or torch.float16, or None for "
             "full precision."
         )
+    if torch.is_inference_mode_enabled() or any(
+        parameter.is_inference() for parameter in learner.parameters()
+    ):
+        raise ValueError(
+            "There are no gradients to descend in torch.inference_mode(), nor for a "
+            "learner that was made in it: make and train it outside."
+        )
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         raise ValueError(
             f"{type(learner).__name__} has no parameter to train: it has none at all, "

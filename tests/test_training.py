@@ -294,6 +294,15 @@ def test_a_learner_that_has_nothing_to_train_is_refused():
         train(Learner(), InterruptedLines(0))
 
 
+def test_inference_mode_is_no_place_to_train():
+    with torch.inference_mode():
+        made_inside = ScaledMean()
+        with pytest.raises(ValueError, match="make and train it outside"):
+            train(ScaledMean(), Lines())
+    with pytest.raises(ValueError, match="make and train it outside"):
+        train(made_inside, Lines())
+
+
 def test_a_loss_that_does_not_depend_on_the_learner_is_refused():
     def score(prediction, target):
         return squared_error(prediction.detach(), target)
