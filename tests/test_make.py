@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,7 +26,13 @@ def make(
     target: str, folder: Path, *variables: str
 ) -> subprocess.CompletedProcess[str]:
     command = ["make", target, "NAMES=python3", *variables]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # `make test` tells the makes below it that they are below it
+    alone = {
+        k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        command, cwd=folder, env=alone, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -235,7 +235,9 @@ class TestRun:
         )
         pairs.sync(chapter)
         program = (
-            "import sys; from pathlib import Path; from book import runs\n"
+            "import signal, sys; from pathlib import Path; from book import runs\n"
+            # a test run in the background inherits that Ctrl-C is ignored
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "path = Path(sys.argv[1])\n"
             "sys.exit(runs.each([path], lambda path: runs.run(path, {}, "
             "output_folder=path.parent / 'runs', working_directory=path.parent)))"
