@@ -365,7 +365,7 @@ assert all_ <= right.mean() <= some
 # languages, for an earlier network of this kind.)
 #
 # ```{literalinclude} ../labkit/learners/baselines/tuned_tokens.py
-# :start-at: with torch.enable_grad
+# :start-at: with torch.inference_mode(False)
 # :end-before: return {
 # :label: lst-prompts-tuned
 # :caption: Adapt by gradient. The first axis of every weight counts tasks.
