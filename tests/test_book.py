@@ -136,6 +136,7 @@ def served(book: Path) -> Iterator[str]:
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 def pages(book: Path) -> list[str]:
@@ -447,7 +448,7 @@ def test_pages_are_light_and_do_not_jump(
         page = opened(browser, "about:blank", size=size)
         page.add_init_script(WATCH_SHIFTS)
         loaded: list[Response] = []
-        page.on("response", loaded.append)
+        page.on("response", lambda response: loaded.append(response))
         page.goto(f"{served}/{name}", wait_until="load")
         end = page.evaluate("document.documentElement.scrollHeight")
         for _ in range(0, end, 2000):
