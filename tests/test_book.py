@@ -448,7 +448,7 @@ def test_pages_are_light_and_do_not_jump(
         page = opened(browser, "about:blank", size=size)
         page.add_init_script(WATCH_SHIFTS)
         loaded: list[Response] = []
-        page.on("response", lambda response: loaded.append(response))
+        page.on("response", partial(loaded.append))
         page.goto(f"{served}/{name}", wait_until="load")
         end = page.evaluate("document.documentElement.scrollHeight")
         for _ in range(0, end, 2000):
